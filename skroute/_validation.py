@@ -1,0 +1,249 @@
+"""Checks shared by every public door: probabilities, labels, weights, numbers, and names that must be classes."""
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "SUM_TOLERANCE",
+    "check_classes",
+    "check_level",
+    "check_option",
+    "check_proba",
+    "check_sample_weight",
+    "column",
+    "encode_labels",
+    "label_positions",
+    "listed",
+]
+
+# Recorded probabilities are often rounded to two or three digits, so their sums stray this far from one.
+SUM_TOLERANCE = 5e-3
+# float32 softmax exceeds [0, 1] by a few units in the last place; more than this is a mistake, not rounding.
+RANGE_TOLERANCE = 1e-6
+
+
+def listed(items: Iterable[Any], most: int = 8) -> str:
+    """Return the items as one readable line, cut after `most` of them."""
+    items = list(items)
+    text = ", ".join(str(item) for item in items[:most])
+    return text if len(items) <= most else f"{text} and {len(items) - most} more"
+
+
+def column(values: Any, name: str) -> NDArray[Any]:
+    """Return `values` (list, array, Series of any index) as a one-dimensional array."""
+    array = np.asarray(values)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be one-dimensional, got an array of shape {array.shape}.")
+    return array
+
+
+def check_classes(classes: Any, name: str = "classes") -> NDArray[Any]:
+    """Return `classes` as an array of at least two distinct labels, in the order given."""
+    labels = column(classes, name)
+    if len(labels) < 2:
+        raise ValueError(f"{name} must hold at least two classes, got {labels.tolist()!r}.")
+    texts = [str(label) for label in labels.tolist()]
+    if len(set(texts)) < len(texts):
+        twice = sorted({text for text in texts if texts.count(text) > 1})
+        raise ValueError(f"{name} must be distinct, got {listed(twice)} more than once.")
+    return labels
+
+
+def label_positions(labels: Iterable[Any], classes: NDArray[Any], name: str) -> list[int]:
+    """Return the position in `classes` of each label.
+
+    Labels match by value or, failing that, by their text, so that ``"1"`` from a parameter name or a JSON file finds
+    the class ``1``.
+
+    Raises
+    ------
+    ValueError
+        If a label is not a class; the message proposes the closest one.
+    """
+    known = classes.tolist()
+    positions = {label: i for i, label in enumerate(known)}
+    by_text = {str(label): i for i, label in enumerate(known)}
+    found = []
+    for label in labels:
+        position = positions.get(label, by_text.get(str(label)))
+        if position is None:
+            close = difflib.get_close_matches(str(label), by_text, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ValueError(f"{name} names {label!r}, which is not a class.{hint} The classes are {listed(known)}.")
+        found.append(position)
+    return found
+
+
+def encode_labels(y: Any, classes: NDArray[Any], name: str = "y") -> NDArray[np.intp]:
+    """Return the position in `classes` of every label in `y`, an array of shape (n_samples,)."""
+    y = column(y, name)
+    try:
+        labels, codes = np.unique(y, return_inverse=True)
+    except TypeError:
+        raise ValueError(f"{name} must hold labels of one type, without missing values.") from None
+    if labels.dtype.kind == "f" and np.isnan(labels).any():
+        raise ValueError(f"{name} must not hold NaN; row {int(np.flatnonzero(np.isnan(y))[0])} does.")
+    return np.array(label_positions(labels.tolist(), classes, name), dtype=np.intp)[codes]
+
+
+def check_sample_weight(sample_weight: Any, n_samples: int) -> NDArray[np.float64] | None:
+    """Return the weights as finite, non-negative floats of shape (n_samples,), or None."""
+    if sample_weight is None:
+        return None
+    weight = column(sample_weight, "sample_weight").astype(np.float64)
+    if len(weight) != n_samples:
+        raise ValueError(f"sample_weight must have one value a row: {n_samples} rows, got {len(weight)} weights.")
+    bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
+    if bad.size:
+        raise ValueError(f"sample_weight must be finite and not negative, got {weight[bad[0]]} in row {bad[0]}.")
+    return weight
+
+
+def check_level(
+    value: Any, name: str, owner: str, *, optional: bool = False, unbounded: bool = False, low: float = 0.0
+) -> float | None:
+    """Return a parameter that must lie in [`low`, 1]; None where `optional`, +inf where `unbounded`."""
+    if value is None and optional:
+        return None
+    is_number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+    if is_number and (low <= float(value) <= 1.0 or (unbounded and float(value) == math.inf)):
+        return float(value)
+    choices = [f"a number in [{low:g}, 1]"] + ["+inf"] * unbounded + ["None"] * optional
+    raise ValueError(f"The {name!r} parameter of {owner} must be {' or '.join(choices)}. Got {value!r} instead.")
+
+
+def check_option(value: Any, options: Sequence[str], name: str, owner: str) -> str:
+    """Return a parameter that must be one of `options`."""
+    if isinstance(value, str) and value in options:
+        return value
+    raise ValueError(
+        f"The {name!r} parameter of {owner} must be one of {', '.join(map(repr, options))}. Got {value!r} instead."
+    )
+
+
+def check_count(value: Any, name: str, owner: str, *, least: int = 1) -> int:
+    """Return a parameter that must be an integer of at least `least`."""
+    if isinstance(value, Integral) and not isinstance(value, (bool, np.bool_)) and value >= least:
+        return int(value)
+    raise ValueError(f"The {name!r} parameter of {owner} must be an int of at least {least}. Got {value!r} instead.")
+
+
+def check_proba(
+    proba: Any, *, classes: Any = None, name: str = "proba", binary_column: bool = False
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Return probabilities as a clean matrix, its columns in the order of `classes`.
+
+    Parameters
+    ----------
+    proba : array-like or frame of shape (n_samples, n_classes)
+        Rows of probabilities. The columns of a pandas or polars frame are matched to `classes` by name; a frame with
+        default column names, and any array, by position.
+    classes : array-like of shape (n_classes,), default=None
+        The class of each column. None takes the names of a frame's columns, where it has names.
+    name : str, default="proba"
+        What the messages call the matrix.
+    binary_column : bool, default=False
+        Whether a one-dimensional input is accepted as the probability of the second class.
+
+    Returns
+    -------
+    values : ndarray of shape (n_samples, n_classes)
+        float32 stays float32, everything else becomes float64; values up to 1e-6 outside [0, 1] are clipped. Rows are
+        not renormalised.
+    classes : ndarray of shape (n_classes,) or None
+        None where neither `classes` nor column names were given.
+
+    Raises
+    ------
+    ValueError
+        If the shape is wrong, or a row is not finite, leaves [0, 1] or does not sum to one within 5e-3. The message
+        names the first such row and its value or sum.
+    """
+    labels = None if classes is None else check_classes(classes)
+    columns = _column_names(proba)
+    values = _numeric(proba, name)
+    if values.ndim == 1 and binary_column:
+        values = np.column_stack([1.0 - values, values])
+    if values.ndim != 2 or values.shape[1] < 2:
+        raise ValueError(f"{name} must have shape (n_samples, n_classes >= 2), got {values.shape}.")
+    if columns is not None:
+        if labels is None:
+            labels = check_classes(columns, f"The columns of {name}")
+        else:
+            values = values[:, _column_order(columns, labels, name)]
+    if labels is not None and len(labels) != values.shape[1]:
+        raise ValueError(f"{name} must have one column a class: {len(labels)} classes, got {values.shape[1]} columns.")
+    return _check_rows(values, name), labels
+
+
+def _numeric(values: Any, name: str) -> NDArray[Any]:
+    if hasattr(values, "tocsr"):
+        raise ValueError(f"{name} must be dense, got a sparse matrix; pass {name}.toarray().")
+    array = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
+    if array.dtype == np.float32:
+        return array
+    try:
+        return array.astype(np.float64, casting="same_kind" if array.dtype.kind == "c" else "unsafe", copy=False)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must hold real numbers, got {array.dtype} values.") from None
+
+
+def _column_names(proba: Any) -> list[Any] | None:
+    """Return the names of a frame's columns; None for arrays and for names that a frame gives by default."""
+    columns = getattr(proba, "columns", None)
+    if columns is None or not hasattr(proba, "to_numpy"):
+        return None
+    names = list(columns)
+    defaults = ([*range(len(names))], [f"column_{i}" for i in range(len(names))])
+    return None if names in defaults else names
+
+
+def _column_order(columns: list[Any], classes: NDArray[Any], name: str) -> list[int]:
+    by_text = {str(label): i for i, label in enumerate(columns)}
+    wanted = [str(label) for label in classes.tolist()]
+    missing = [label for label in wanted if label not in by_text]
+    extra = [label for label in by_text if label not in set(wanted)]
+    if missing or extra:
+        complaints = [f"lack {listed(missing)}"] * bool(missing) + [f"hold {listed(extra)}"] * bool(extra)
+        raise ValueError(
+            f"The columns of {name} must be the classes {listed(wanted)}; they {' and '.join(complaints)}. "
+            "Rename them, or pass an array to match columns by position."
+        )
+    return [by_text[label] for label in wanted]
+
+
+def _check_rows(values: NDArray[Any], name: str) -> NDArray[Any]:
+    # A sum shows NaN and infinities as well, so good input is passed over only three times.
+    if not len(values):
+        return values
+    sums = values.sum(axis=1, dtype=np.float64)
+    low, high = values.min(), values.max()
+    if not np.isfinite(sums).all() or low < -RANGE_TOLERANCE or high > 1.0 + RANGE_TOLERANCE:
+        inside = (values >= -RANGE_TOLERANCE) & (values <= 1.0 + RANGE_TOLERANCE)
+        row, place = (int(i) for i in np.argwhere(~inside)[0])
+        raise ValueError(
+            f"{name} must hold finite probabilities in [0, 1]; row {row} holds {values[row, place]} in column {place}."
+        )
+    bad = np.flatnonzero(np.abs(sums - 1.0) > SUM_TOLERANCE)
+    if bad.size:
+        raise ValueError(
+            f"The rows of {name} must sum to 1 within {SUM_TOLERANCE:g}; row {bad[0]} sums to {sums[bad[0]]:.6g}."
+        )
+    return values if low >= 0.0 and high <= 1.0 else np.clip(values, 0.0, 1.0)
+
+
+def check_mapping(value: Any, name: str, owner: str) -> Mapping[Any, Any]:
+    """Return a parameter that must be a dict keyed by class, or None for an empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ValueError(f"The {name!r} parameter of {owner} must be a dict of class to value or None. Got {value!r}.")
+    return value

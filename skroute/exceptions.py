@@ -1,0 +1,37 @@
+"""Warnings that skroute emits, one base class above them all.
+
+Errors are plain ``ValueError``, ``TypeError`` and scikit-learn's ``NotFittedError``, as everywhere in scikit-learn.
+"""
+
+__all__ = [
+    "CacheWarning",
+    "DeadGateWarning",
+    "RareClassWarning",
+    "SkrouteWarning",
+    "UncertifiedClassWarning",
+    "UndefinedMetricWarning",
+]
+
+
+class SkrouteWarning(UserWarning):
+    """Base class of every warning that skroute emits."""
+
+
+class CacheWarning(SkrouteWarning):
+    """A fit could not be cached under ``memory`` and was run without it."""
+
+
+class DeadGateWarning(SkrouteWarning):
+    """A number given to a policy can never change a route, because the other gates imply it."""
+
+
+class RareClassWarning(SkrouteWarning):
+    """A class has too few rows to be cross-fitted as the others are."""
+
+
+class UncertifiedClassWarning(SkrouteWarning):
+    """A class has no evidence for automatic routing, so it is never auto-routed."""
+
+
+class UndefinedMetricWarning(SkrouteWarning):
+    """A figure is undefined on the rows given and is returned as NaN."""
