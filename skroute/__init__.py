@@ -1,3 +1,25 @@
-"""skroute."""
+"""Calibrate a classifier per class, and decide for every row: auto, watch, escalate or clarify.
+
+fit:    X, y -> cross-fitted scores -> calibrators -> out-of-fold probabilities -> reliability table -> policy
+decide: X    -> scores -> calibrated probabilities -> signals (top, margin, entropy) -> gates -> route
+
+`RoutingClassifier` carries both flows for any scikit-learn classifier. `RoutePolicy` and `reliability_table` serve
+recorded probabilities of any other model.
+"""
+
+from skroute.classifier import RoutingClassifier
+from skroute.reliability import ReliabilityTable, reliability_table
+from skroute.routing import PolicyAudit, RoutePolicy, RouteTable, explain_route, predict_route
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "PolicyAudit",
+    "ReliabilityTable",
+    "RoutePolicy",
+    "RouteTable",
+    "RoutingClassifier",
+    "explain_route",
+    "predict_route",
+    "reliability_table",
+]

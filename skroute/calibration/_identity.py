@@ -1,0 +1,95 @@
+"""No calibration: the model's own probabilities."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from skroute.calibration._scores import check_score_column, check_scores, is_proba, normalise
+
+__all__ = ["IdentityCalibrator"]
+
+
+class IdentityCalibrator(BaseEstimator):
+    """Leave probabilities as they are; turn decision values into probabilities by their standard link.
+
+    For models that are calibrated already, and as the reference that a calibrator has to beat. It serves all classes
+    together (`predict_proba`) and one class inside `PerClassCalibrator` (`predict`).
+
+    Attributes
+    ----------
+    from_proba_ : bool
+        Whether the scores it was fitted on were probabilities. If not, the link is softmax (all classes) or the
+        logistic function (one class).
+
+    Examples
+    --------
+    >>> from skroute.calibration import IdentityCalibrator
+    >>> proba = [[0.7, 0.3], [0.2, 0.8]]
+    >>> IdentityCalibrator().fit(proba, [0, 1]).predict_proba(proba).tolist()
+    [[0.7, 0.3], [0.2, 0.8]]
+    """
+
+    def fit(self, scores: Any, y: Any = None, sample_weight: Any = None, *, classes: Any = None) -> Self:
+        """Find out whether the scores are probabilities.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_samples, n_classes) or (n_samples,)
+            Scores of all classes, or of one.
+        y : array-like of shape (n_samples,), default=None
+            Labels; ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Ignored.
+        classes : array-like of shape (n_classes,), default=None
+            The class of each column; ignored for one class.
+
+        Returns
+        -------
+        self : object
+        """
+        if np.ndim(scores) == 1:
+            values = check_score_column(scores)
+            self.from_proba_ = bool(((values >= 0.0) & (values <= 1.0)).all())
+        else:
+            self.from_proba_ = is_proba(check_scores(scores))
+        return self
+
+    def predict(self, scores: Any) -> NDArray[np.float64]:
+        """Return the probability of one class.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_samples,)
+            Scores of the class.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples,)
+            In [0, 1].
+        """
+        check_is_fitted(self)
+        values = check_score_column(scores)
+        return np.clip(values, 0.0, 1.0) if self.from_proba_ else expit(values)
+
+    def predict_proba(self, scores: Any) -> NDArray[np.float64]:
+        """Return the probabilities of all classes.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_samples, n_classes)
+            Scores of all classes.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            Each row sums to one.
+        """
+        check_is_fitted(self)
+        values = check_scores(scores)
+        if self.from_proba_:
+            return normalise(np.clip(np.nan_to_num(values, nan=0.0), 0.0, 1.0))
+        return softmax(np.where(np.isnan(values), -np.inf, values), axis=1)

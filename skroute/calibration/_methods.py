@@ -1,0 +1,82 @@
+"""From the word that a user writes to the calibrator that it stands for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.utils.validation import has_fit_parameter
+
+from skroute.calibration._identity import IdentityCalibrator
+from skroute.calibration._per_class import ONE_VS_REST, PerClassCalibrator
+from skroute.calibration._scores import is_proba
+from skroute.calibration._temperature import TemperatureCalibrator
+
+__all__ = ["METHODS", "fit_calibrator", "make_calibrator", "wants_proba"]
+
+JOINT = {"temperature": TemperatureCalibrator, "none": IdentityCalibrator}
+METHODS = ("temperature", "sigmoid", "isotonic", "none")
+
+
+def make_calibrator(method: Any) -> Any:
+    """Return an unfitted calibrator for all classes.
+
+    Parameters
+    ----------
+    method : str, calibrator or dict of class to either
+        A name in `METHODS`; an object with ``fit`` and ``predict_proba`` for all classes, or with ``fit`` and
+        ``predict`` for one; or a dict of those that serve one class.
+
+    Returns
+    -------
+    calibrator : object with ``fit`` and ``predict_proba``
+
+    Raises
+    ------
+    ValueError
+        If the method is none of these.
+    """
+    if isinstance(method, str) and method in JOINT:
+        return JOINT[method]()
+    if isinstance(method, Mapping) or (isinstance(method, str) and method in ONE_VS_REST):
+        return PerClassCalibrator(method)
+    if not isinstance(method, (str, type)) and hasattr(method, "fit"):
+        if hasattr(method, "predict_proba"):
+            return clone(method)
+        if hasattr(method, "predict"):
+            return PerClassCalibrator(method)
+    raise ValueError(
+        f"The 'method' parameter of RoutingClassifier must be one of {', '.join(map(repr, METHODS))}, a calibrator "
+        f"object, or a dict of class to a one-vs-rest method. Got {method!r} instead."
+    )
+
+
+def wants_proba(method: Any) -> bool:
+    """Tell whether a method keeps the model's own probabilities for some class, so that they must be asked for."""
+    if isinstance(method, Mapping):
+        return any(wants_proba(kind) for kind in method.values())
+    return isinstance(method, IdentityCalibrator) or (isinstance(method, str) and method == "none")
+
+
+def fit_calibrator(
+    calibrator: Any,
+    scores: NDArray[np.float64],
+    codes: NDArray[np.intp],
+    classes: NDArray[Any],
+    sample_weight: NDArray[np.float64] | None,
+) -> Any:
+    """Fit a clone of a calibrator of ours, or of somebody else's, on scores with one column a class."""
+    params: dict[str, Any] = {}
+    if sample_weight is not None and has_fit_parameter(calibrator, "sample_weight"):
+        params["sample_weight"] = sample_weight
+    if has_fit_parameter(calibrator, "classes"):
+        return clone(calibrator).fit(scores, classes[codes], classes=classes, **params)
+    return clone(calibrator).fit(fill_unscored(scores), codes, **params)
+
+
+def fill_unscored(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give cells without a score the least one, for calibrators that do not know our mark for them."""
+    if not np.isnan(scores).any():
+        return scores
+    return np.where(np.isnan(scores), 0.0 if is_proba(scores) else np.nanmin(scores), scores)

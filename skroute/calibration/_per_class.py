@@ -1,0 +1,160 @@
+"""One calibrator for each class, one-vs-rest."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+
+from skroute._validation import label_positions
+from skroute.calibration._identity import IdentityCalibrator
+from skroute.calibration._isotonic import IsotonicCalibrator
+from skroute.calibration._scores import check_scores, check_training, normalise
+from skroute.calibration._sigmoid import SigmoidCalibrator
+
+__all__ = ["ONE_VS_REST", "PerClassCalibrator"]
+
+ONE_VS_REST = {"sigmoid": SigmoidCalibrator, "isotonic": IsotonicCalibrator, "none": IdentityCalibrator}
+REST = "*"
+
+
+class PerClassCalibrator(BaseEstimator):
+    """Calibrate every class against the rest with a calibrator of its own, then let each row sum to one.
+
+    Parameters
+    ----------
+    calibrators : str, calibrator or dict of class to either, default="sigmoid"
+        "sigmoid", "isotonic", "none", or an object with ``fit(scores, y)`` and ``predict(scores)`` for the scores of
+        one class, such as `sklearn.isotonic.IsotonicRegression`. A dict gives each class its own; the key ``"*"``
+        stands for the classes that it does not name, which are "sigmoid" without it.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The class of each column.
+    calibrators_ : list
+        The fitted calibrator of each class; None for a class without a score or a weight. Two classes with the same
+        kind of calibrator share one, for ``classes_[1]``.
+
+    Notes
+    -----
+    A row in which every class gets probability 0 becomes uniform, as in scikit-learn.
+
+    References
+    ----------
+    B. Zadrozny, C. Elkan, "Transforming classifier scores into accurate multiclass probability estimates", KDD 2002.
+
+    Examples
+    --------
+    >>> from skroute.calibration import PerClassCalibrator
+    >>> scores = [[2.0, 0.1, -1.0], [0.3, 1.5, 0.2], [-1.0, 0.4, 2.2], [1.1, 0.9, 0.0]]
+    >>> calibrator = PerClassCalibrator({"b": "isotonic", "*": "sigmoid"}).fit(scores, ["a", "b", "c", "a"])
+    >>> calibrator.predict_proba(scores).sum(axis=1).round(6).tolist()
+    [1.0, 1.0, 1.0, 1.0]
+    """
+
+    def __init__(self, calibrators: Any = "sigmoid") -> None:
+        self.calibrators = calibrators
+
+    def fit(self, scores: Any, y: Any, sample_weight: Any = None, *, classes: Any = None) -> Self:
+        """Fit a calibrator for every class.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_samples, n_classes)
+            Scores of every class: decision values or probabilities.
+        y : array-like of shape (n_samples,)
+            True labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, not negative.
+        classes : array-like of shape (n_classes,), default=None
+            The class of each column. None: the sorted labels in `y`.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If shapes disagree, a value is not finite, or `calibrators` names a class or a method that does not exist.
+        """
+        values, codes, labels, weight = check_training(scores, y, sample_weight, classes)
+        kinds = self._kinds(labels)
+        if len(labels) == 2 and kinds[0] is kinds[1]:
+            kinds = [None, kinds[1]]
+        fitted = [
+            None if kind is None else _fit_one(kind, values[:, i], codes == i, weight) for i, kind in enumerate(kinds)
+        ]
+        self.classes_ = labels
+        self.calibrators_ = fitted[1:] if kinds[0] is None else fitted
+        return self
+
+    def predict_proba(self, scores: Any) -> NDArray[np.float64]:
+        """Return the calibrated probabilities.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_samples, n_classes)
+            Scores of the kind that it was fitted on.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            Each row sums to one.
+        """
+        check_is_fitted(self)
+        values = check_scores(scores, len(self.classes_))
+        proba = np.zeros(values.shape)
+        shared = len(self.calibrators_) < len(self.classes_)
+        for i, calibrator in enumerate(self.calibrators_, start=int(shared)):
+            known = ~np.isnan(values[:, i])
+            if calibrator is not None and known.any():
+                proba[known, i] = np.clip(calibrator.predict(values[known, i]), 0.0, 1.0)
+        if shared:
+            # A class that was not scored leaves all to the other one.
+            proba[:, 1] = np.where(np.isnan(values[:, 0]), 1.0, proba[:, 1])
+            proba[:, 0] = 1.0 - proba[:, 1]
+            return proba
+        return normalise(proba)
+
+    def _kinds(self, classes: NDArray[Any]) -> list[Any]:
+        """Return an unfitted calibrator for every class; equal choices are one object."""
+        choice = self.calibrators
+        if not isinstance(choice, Mapping):
+            return [_make(choice)] * len(classes)
+        rest = _make(choice.get(REST, "sigmoid"))
+        named = {label: kind for label, kind in choice.items() if label != REST}
+        positions = label_positions(named, classes, "The dict of calibration methods")
+        made = {kind: _make(kind) for kind in named.values() if isinstance(kind, str)}
+        made |= {choice[REST]: rest} if isinstance(choice.get(REST), str) else {}
+        kinds = [rest] * len(classes)
+        for position, kind in zip(positions, named.values(), strict=True):
+            kinds[position] = made[kind] if isinstance(kind, str) else _make(kind)
+        return kinds
+
+
+def _make(kind: Any) -> Any:
+    if isinstance(kind, str) and kind in ONE_VS_REST:
+        return ONE_VS_REST[kind]()
+    if hasattr(kind, "fit") and hasattr(kind, "predict") and not isinstance(kind, type):
+        return kind
+    raise ValueError(
+        f"A calibration method of a class must be one of {', '.join(map(repr, ONE_VS_REST))} or an object with "
+        f"fit(scores, y) and predict(scores). Got {kind!r} instead."
+    )
+
+
+def _fit_one(
+    kind: Any, scores: NDArray[np.float64], positive: NDArray[np.bool_], weight: NDArray[np.float64] | None
+) -> Any:
+    """Fit one class on the rows where it was scored and has weight; None where there is none."""
+    used = ~np.isnan(scores) if weight is None else ~np.isnan(scores) & (weight > 0)
+    if not used.any():
+        return None
+    target = positive[used].astype(np.float64)
+    if weight is None or not has_fit_parameter(kind, "sample_weight"):
+        return clone(kind).fit(scores[used], target)
+    return clone(kind).fit(scores[used], target, sample_weight=weight[used])

@@ -1,0 +1,88 @@
+"""What every calibrator asks of its input: scores with one column a class, labels, weights.
+
+A cell that is NaN says that the model which scored the row did not know the class (the class was missing from its
+training rows). Such a cell takes no part in fitting that class, and its probability is 0.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skroute._validation import SUM_TOLERANCE, check_classes, check_sample_weight, column, encode_labels
+
+__all__ = ["check_one_vs_rest", "check_score_column", "check_scores", "check_training", "is_proba", "normalise"]
+
+
+def check_scores(scores: Any, n_classes: int | None = None) -> NDArray[np.float64]:
+    """Return scores as floats of shape (n_samples, n_classes); infinite cells and rows without a score are refused."""
+    values = np.asarray(scores, dtype=np.float64)
+    if values.ndim != 2 or values.shape[1] < 2 or (n_classes is not None and values.shape[1] != n_classes):
+        wanted = "n_classes >= 2" if n_classes is None else n_classes
+        raise ValueError(f"scores must have shape (n_samples, {wanted}), got {values.shape}.")
+    if np.isinf(values).any():
+        raise ValueError(f"scores must be finite; row {np.flatnonzero(np.isinf(values).any(axis=1))[0]} is not.")
+    if np.isnan(values).all(axis=1).any():
+        row = np.flatnonzero(np.isnan(values).all(axis=1))[0]
+        raise ValueError(f"scores must hold a score for at least one class in every row; row {row} holds only NaN.")
+    return values
+
+
+def check_training(
+    scores: Any, y: Any, sample_weight: Any, classes: Any
+) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[Any], NDArray[np.float64] | None]:
+    """Return scores, codes of the labels, classes and weights, all checked against each other."""
+    values = check_scores(scores)
+    labels = np.unique(column(y, "y")) if classes is None else check_classes(classes)
+    if len(labels) != values.shape[1]:
+        raise ValueError(
+            f"scores must have one column a class: {len(labels)} classes, got {values.shape[1]} columns. "
+            "Pass classes= where y does not hold every class."
+        )
+    codes = encode_labels(y, labels)
+    if not len(codes) or len(codes) != len(values):
+        raise ValueError(f"scores and y must have as many rows, at least one: got {len(values)} and {len(codes)}.")
+    return values, codes, labels, check_sample_weight(sample_weight, len(values))
+
+
+def check_score_column(scores: Any) -> NDArray[np.float64]:
+    """Return the scores of one class as finite floats of shape (n_samples,)."""
+    values = column(scores, "scores").astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError(f"scores must be finite; row {np.flatnonzero(~np.isfinite(values))[0]} is not.")
+    return values
+
+
+def check_one_vs_rest(
+    scores: Any, y: Any, sample_weight: Any
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
+    """Return scores of one class, whether each row is of the class, and weights; rows without weight are dropped."""
+    values = check_score_column(scores)
+    positive = column(y, "y") > 0
+    if not len(values) or len(values) != len(positive):
+        raise ValueError(f"scores and y must have as many rows, at least one: got {len(values)} and {len(positive)}.")
+    weight = check_sample_weight(sample_weight, len(values))
+    if weight is None:
+        return values, positive, np.ones(len(values))
+    kept = weight > 0
+    if not kept.any():
+        raise ValueError("sample_weight must be positive in at least one row.")
+    return values[kept], positive[kept], weight[kept]
+
+
+def is_proba(scores: NDArray[np.float64]) -> bool:
+    """Tell whether scores are probabilities: all in [0, 1], every row with a sum near one.
+
+    Rows with unknown classes count as well: what is left of them is still a distribution over the known classes.
+    """
+    known = np.nan_to_num(scores, nan=0.0)
+    inside = bool(((known >= 0.0) & (known <= 1.0 + SUM_TOLERANCE)).all())
+    return inside and bool((np.abs(known.sum(axis=1) - 1.0) <= SUM_TOLERANCE).all())
+
+
+def normalise(proba: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Divide every row by its sum; a row of zeros, which says nothing, becomes uniform."""
+    total = proba.sum(axis=1, keepdims=True)
+    uniform = np.full_like(proba, 1.0 / proba.shape[1])
+    shares: NDArray[np.float64] = np.divide(proba, total, out=uniform, where=total > 0.0)
+    return shares

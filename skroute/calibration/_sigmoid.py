@@ -1,0 +1,135 @@
+"""Platt scaling of the scores of one class."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from skroute.calibration._scores import check_one_vs_rest, check_score_column
+
+__all__ = ["SigmoidCalibrator"]
+
+MAX_STEPS = 200
+
+
+class SigmoidCalibrator(BaseEstimator):
+    """Map the scores of one class to probabilities by a sigmoid, as Platt did.
+
+    The right choice for scores with an S-shaped distortion (margins of support vector machines, boosted trees), and
+    for a class with few rows, since only two numbers are learned. Lifted to several classes by `PerClassCalibrator`.
+
+    Attributes
+    ----------
+    a_, b_ : float
+        The probability is ``1 / (1 + exp(a_ * score + b_))``.
+
+    See Also
+    --------
+    PerClassCalibrator : One calibrator for each class, one-vs-rest.
+    sklearn.calibration.CalibratedClassifierCV : Gives the same numbers with ``method="sigmoid"``.
+
+    Notes
+    -----
+    Targets are smoothed by Platt's prior, so that the optimum is finite even for separated classes. It is found by
+    Newton steps with backtracking on standardised scores, hence it does not depend on their scale. Equal scores leave
+    the slope open; it is then 0.
+
+    References
+    ----------
+    J. Platt, "Probabilistic outputs for support vector machines and comparisons to regularized likelihood methods",
+    1999. H.-T. Lin, C.-J. Lin, R. C. Weng, "A note on Platt's probabilistic outputs for support vector machines",
+    Machine Learning 68, 2007.
+
+    Examples
+    --------
+    >>> from skroute.calibration import SigmoidCalibrator
+    >>> calibrator = SigmoidCalibrator().fit([-2.0, -1.0, 0.5, 3.0], [0, 0, 1, 1])
+    >>> calibrator.predict([-2.0, 3.0]).round(2).tolist()
+    [0.19, 0.88]
+    """
+
+    def fit(self, scores: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit slope and intercept.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_samples,)
+            Scores of the class: decision values or probabilities.
+        y : array-like of shape (n_samples,)
+            1 where the row is of the class, else 0.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, not negative.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If lengths differ, there is no row, or a value is not finite.
+        """
+        values, positive, weight = check_one_vs_rest(scores, y, sample_weight)
+        n_positive, n_negative = weight[positive].sum(), weight[~positive].sum()
+        target = np.where(positive, (n_positive + 1.0) / (n_positive + 2.0), 1.0 / (n_negative + 2.0))
+        centre = np.average(values, weights=weight)
+        # Dividing by the largest deviation first keeps squares of huge scores finite.
+        reach = np.abs(values - centre).max()
+        scale = reach * np.sqrt(np.average(((values - centre) / reach) ** 2, weights=weight)) if reach > 0.0 else 0.0
+        standard = (values - centre) / scale if scale > 0.0 else np.zeros_like(values)
+        slope, intercept = _fit_logistic(standard, target, weight)
+        slope = slope / scale if scale > 0.0 else 0.0
+        self.a_ = float(-slope)
+        self.b_ = float(slope * centre - intercept)
+        return self
+
+    def predict(self, scores: Any) -> NDArray[np.float64]:
+        """Return the calibrated probability of the class.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_samples,)
+            Scores of the class.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples,)
+            In [0, 1].
+        """
+        check_is_fitted(self)
+        return expit(-(self.a_ * check_score_column(scores) + self.b_))
+
+
+def _fit_logistic(
+    feature: NDArray[np.float64], target: NDArray[np.float64], weight: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Minimise the weighted log loss of expit(slope * feature + intercept) against soft targets."""
+    design = np.column_stack([feature, np.ones_like(feature)])
+    total = weight.sum()
+
+    def loss(parameters: NDArray[np.float64]) -> float:
+        raw = design @ parameters
+        return float(weight @ (np.logaddexp(0.0, raw) - target * raw) / total)
+
+    parameters = np.array([0.0, float(logit(np.average(target, weights=weight)))])
+    value = loss(parameters)
+    for _ in range(MAX_STEPS):
+        fitted = expit(design @ parameters)
+        gradient = design.T @ (weight * (fitted - target)) / total
+        hessian = (design * (weight * fitted * (1.0 - fitted))[:, None]).T @ design / total
+        # A trace of ridge: a constant feature, or saturated rows, would leave the matrix singular.
+        step = np.linalg.solve(hessian + 1e-14 * np.eye(2), gradient)
+        decrease = float(gradient @ step)
+        if decrease < 1e-12:
+            # Newton squares the error, so this step is the last that matters, and too small for the loss to show.
+            parameters = parameters - step
+            break
+        length = 1.0
+        while loss(parameters - length * step) > value - 1e-4 * length * decrease and length > 1e-9:
+            length /= 2.0
+        parameters = parameters - length * step
+        value = loss(parameters)
+    return float(parameters[0]), float(parameters[1])

@@ -1,0 +1,144 @@
+"""Temperature scaling: one number for all classes."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import softmax
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from skroute._validation import check_level
+from skroute.calibration._scores import check_scores, check_training, is_proba
+
+__all__ = ["TemperatureCalibrator"]
+
+# The search range of log(beta), scikit-learn's: e^10 turns every lead into certainty, e^-10 none.
+LOG_BETA_RANGE = (-10.0, 10.0)
+
+
+class TemperatureCalibrator(BaseEstimator):
+    """Sharpen or soften all probabilities by one learned temperature.
+
+    The right choice where rows are few or classes are many: it learns one number, keeps the order of the classes in
+    every row, and cannot write exact zeros. What is wrong with a single class it cannot repair.
+
+    Parameters
+    ----------
+    floor : float, default=1e-12
+        Added to probabilities before the logarithm, so that exact zeros stay finite. In [0, 1].
+
+    Attributes
+    ----------
+    beta_ : float
+        Inverse temperature: above 1 the model was under-confident, below 1 over-confident. In [e^-10, e^10].
+    classes_ : ndarray of shape (n_classes,)
+        The class of each column.
+    from_proba_ : bool
+        Whether the scores were probabilities; if not, they are taken as logits.
+
+    See Also
+    --------
+    sklearn.calibration.CalibratedClassifierCV : Gives the same numbers with ``method="temperature"``.
+
+    Notes
+    -----
+    The log loss is convex in beta, so its derivative is monotone and its root unique; it is bracketed in log(beta). A
+    row whose true class the scoring model did not know (NaN) tells nothing about the temperature and is left out.
+
+    References
+    ----------
+    C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On calibration of modern neural networks", ICML 2017,
+    arXiv:1706.04599.
+
+    Examples
+    --------
+    >>> from skroute.calibration import TemperatureCalibrator
+    >>> proba = [[0.9, 0.1], [0.8, 0.2], [0.9, 0.1], [0.2, 0.8]]
+    >>> calibrator = TemperatureCalibrator().fit(proba, ["a", "b", "a", "b"])
+    >>> calibrator.predict_proba([[0.9, 0.1]]).round(2).tolist()
+    [[0.82, 0.18]]
+    """
+
+    def __init__(self, floor: float = 1e-12) -> None:
+        self.floor = floor
+
+    def fit(self, scores: Any, y: Any, sample_weight: Any = None, *, classes: Any = None) -> Self:
+        """Fit the temperature.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_samples, n_classes)
+            Probabilities, or decision values of any scale.
+        y : array-like of shape (n_samples,)
+            True labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, not negative.
+        classes : array-like of shape (n_classes,), default=None
+            The class of each column. None: the sorted labels in `y`.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If shapes disagree, or a value is not finite.
+        """
+        floor = check_level(self.floor, "floor", type(self).__name__)
+        values, codes, labels, weight = check_training(scores, y, sample_weight, classes)
+        from_proba = is_proba(values)
+        logits = _logits(values, from_proba, floor or 0.0)
+        known = ~np.isnan(values[np.arange(len(values)), codes])
+        self.beta_ = _fit_beta(logits[known], codes[known], None if weight is None else weight[known])
+        self.classes_ = labels
+        self.from_proba_ = from_proba
+        return self
+
+    def predict_proba(self, scores: Any) -> NDArray[np.float64]:
+        """Return the calibrated probabilities.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_samples, n_classes)
+            Scores of the kind that it was fitted on.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            Each row sums to one.
+        """
+        check_is_fitted(self)
+        values = check_scores(scores, len(self.classes_))
+        return softmax(self.beta_ * _logits(values, self.from_proba_, self.floor), axis=1)
+
+
+def _logits(scores: NDArray[np.float64], from_proba: bool, floor: float) -> NDArray[np.float64]:
+    """Return logits, shifted so that the largest of each row is 0; a class that was not scored has -inf."""
+    logits = np.log(np.maximum(scores, 0.0) + floor) if from_proba else scores
+    logits = np.where(np.isnan(logits), -np.inf, logits)
+    shifted: NDArray[np.float64] = logits - logits.max(axis=1, keepdims=True)
+    return shifted
+
+
+def _fit_beta(logits: NDArray[np.float64], codes: NDArray[np.intp], weight: NDArray[np.float64] | None) -> float:
+    """Return the inverse temperature of least log loss; 1 where no row tells anything about it."""
+    of_truth = logits[np.arange(len(logits)), codes]
+    # 0 * -inf must not occur in the mean below: a class that was not scored has probability exactly 0 anyway.
+    finite = np.where(np.isfinite(logits), logits, 0.0)
+
+    def slope(log_beta: float) -> float:
+        proba = softmax(np.exp(log_beta) * logits, axis=1)
+        excess = np.einsum("ij,ij->i", proba, finite) - of_truth
+        return float(np.average(excess, weights=weight))
+
+    if not len(logits) or (weight is not None and not weight.any()) or not finite.any():
+        return 1.0
+    low, high = LOG_BETA_RANGE
+    if slope(low) >= 0.0:
+        return float(np.exp(low))
+    if slope(high) <= 0.0:
+        return float(np.exp(high))
+    return float(np.exp(brentq(slope, low, high, xtol=1e-13)))

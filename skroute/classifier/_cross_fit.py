@@ -1,0 +1,164 @@
+"""The expensive half of a fit: cross-fitted scores, calibrators, and probabilities that no calibrator has seen."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.utils.parallel import Parallel, delayed
+
+from skroute.calibration import fit_calibrator
+from skroute.classifier._callbacks import fit_task, subtask
+from skroute.classifier._response import scores, take, take_params, take_split
+from skroute.classifier._splits import DEFAULT_FOLDS, Split
+
+__all__ = ["CalibratedModel", "CrossFit", "cross_fit"]
+
+
+class CalibratedModel:
+    """A fitted classifier with its fitted calibrator.
+
+    Attributes
+    ----------
+    estimator : fitted classifier
+    calibrator : fitted calibrator of all classes
+    classes : ndarray of shape (n_classes,)
+    """
+
+    def __init__(self, estimator: Any, calibrator: Any, classes: NDArray[Any], proba_first: bool) -> None:
+        self.estimator = estimator
+        self.calibrator = calibrator
+        self.classes = classes
+        self.proba_first = proba_first
+
+    @property
+    def calibrators(self) -> list[Any]:
+        """The calibrators of single classes, or the one of all classes, as `CalibratedClassifierCV` lists them."""
+        return getattr(self.calibrator, "calibrators_", [self.calibrator])
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return calibrated probabilities of shape (n_samples, n_classes)."""
+        raw = scores(self.estimator, X, self.classes, self.proba_first)
+        proba: NDArray[np.float64] = self.calibrator.predict_proba(raw)
+        return proba
+
+
+@dataclass(frozen=True)
+class CrossFit:
+    """What one cross-fit leaves: models to predict with, and honest probabilities to judge them by."""
+
+    models: list[CalibratedModel]
+    rows: NDArray[np.intp]
+    """The rows that some fold tested, each once."""
+    proba: NDArray[np.float64]
+    """Their probabilities, from a model and a calibrator that did not see the row; shape (n_rows, n_classes)."""
+    unseen: NDArray[np.bool_]
+    """Classes that some fold's model did not know, or that no tested row belongs to; shape (n_classes,)."""
+
+
+def cross_fit(
+    estimator: Any,
+    X: Any,
+    y: NDArray[Any],
+    codes: NDArray[np.intp],
+    classes: NDArray[Any],
+    splits: list[Split],
+    calibrator: Any,
+    proba_first: bool,
+    ensemble: bool,
+    sample_weight: NDArray[np.float64] | None,
+    fit_params: dict[str, Any],
+    n_jobs: int | None = None,
+    context: Any = None,
+    owner: Any = None,
+) -> CrossFit:
+    """Fit the classifier on every fold, the calibrators on the scores of the other rows, and score each row honestly.
+
+    A module-level function of plain values, so that its result can be cached; the last three arguments change how it
+    runs but not what it returns.
+    """
+    jobs: list[tuple[Any, Any]] = list(splits)
+    if not ensemble:
+        jobs.append((np.arange(len(y)), None))
+    fits = Parallel(n_jobs=n_jobs)(
+        delayed(_fit_fold)(
+            clone(estimator), X, y, train, test, classes, proba_first, fit_params, subtask(context, "fold"), owner
+        )
+        for train, test in jobs
+    )
+    tested = [test for _, test in splits]
+    fold_scores = [fold for _, fold in fits[: len(splits)]]
+    all_scores, all_rows = np.concatenate(fold_scores), np.concatenate(tested)
+    fold_of = np.repeat(np.arange(len(tested)), [len(test) for test in tested])
+    # Repeated and overlapping test sets: a row counts once, or intervals would be too narrow.
+    rows, first = np.unique(all_rows, return_index=True)
+    row_scores, row_weight = all_scores[first], _of(sample_weight, rows)
+    if ensemble:
+        models = [
+            CalibratedModel(
+                model,
+                fit_calibrator(calibrator, fold, codes[test], classes, _of(sample_weight, test)),
+                classes,
+                proba_first,
+            )
+            for (model, fold), test in zip(fits, tested, strict=True)
+        ]
+    else:
+        fitted = fit_calibrator(calibrator, row_scores, codes[rows], classes, row_weight)
+        models = [CalibratedModel(fits[-1][0], fitted, classes, proba_first)]
+    proba = _unseen_proba(calibrator, row_scores, codes[rows], fold_of[first], classes, row_weight)
+    counts = np.bincount(codes[rows], minlength=len(classes))
+    return CrossFit(models, rows, proba, np.isnan(all_scores).any(axis=0) | (counts == 0))
+
+
+def _of(weight: NDArray[np.float64] | None, rows: NDArray[np.intp]) -> NDArray[np.float64] | None:
+    return None if weight is None else weight[rows]
+
+
+def _fit_fold(
+    estimator: Any,
+    X: Any,
+    y: NDArray[Any],
+    train: NDArray[np.intp],
+    test: NDArray[np.intp] | None,
+    classes: NDArray[Any],
+    proba_first: bool,
+    fit_params: dict[str, Any],
+    context: Any,
+    owner: Any,
+) -> tuple[Any, NDArray[np.float64] | None]:
+    """Fit on the training rows and score the test rows; all rows and no test for the model that serves alone."""
+    if test is None:
+        with fit_task(context, owner, estimator, X, y):
+            estimator.fit(X, y, **fit_params)
+        return estimator, None
+    X_train, y_train = take_split(estimator, X, train, train), take(y, train)
+    with fit_task(context, owner, estimator, X_train, y_train):
+        estimator.fit(X_train, y_train, **take_params(fit_params, train, len(y)))
+    return estimator, scores(estimator, take_split(estimator, X, test, train), classes, proba_first)
+
+
+def _unseen_proba(
+    calibrator: Any,
+    row_scores: NDArray[np.float64],
+    codes: NDArray[np.intp],
+    fold_of: NDArray[np.intp],
+    classes: NDArray[Any],
+    weight: NDArray[np.float64] | None,
+) -> NDArray[np.float64]:
+    """Calibrate the rows of each fold by a calibrator fitted on the scores of the other folds."""
+    folds = np.unique(fold_of)
+    if len(folds) == 1:
+        # A single test set: split it by turns within each class.
+        order = np.argsort(codes, kind="stable")
+        fold_of = np.empty_like(codes)
+        fold_of[order] = np.arange(len(codes)) % min(DEFAULT_FOLDS, len(codes))
+        folds = np.unique(fold_of)
+    proba = np.empty_like(row_scores)
+    for fold in folds:
+        held = fold_of == fold
+        fitting = ~held if len(folds) > 1 else held
+        fitted = fit_calibrator(calibrator, row_scores[fitting], codes[fitting], classes, _of(weight, fitting))
+        proba[held] = fitted.predict_proba(row_scores[held])
+    return proba

@@ -1,0 +1,89 @@
+"""Rows of any container, and the scores of any classifier in one form: one column for every class."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import get_tags
+
+from skroute._validation import label_positions
+
+__all__ = ["response_name", "scores", "take", "take_params", "take_split"]
+
+
+def take(values: Any, rows: NDArray[np.intp]) -> Any:
+    """Return some rows of an array, sparse matrix, frame, Series or list."""
+    if hasattr(values, "iloc"):
+        return values.iloc[rows]
+    if hasattr(values, "shape"):
+        return values[rows]
+    if isinstance(values, (list, tuple)):
+        return [values[row] for row in rows]
+    return np.asarray(values)[rows]
+
+
+def take_split(estimator: Any, X: Any, rows: NDArray[np.intp], train: NDArray[np.intp]) -> Any:
+    """Return some rows of X; of a precomputed kernel, also the columns of the training rows."""
+    if get_tags(estimator).input_tags.pairwise:
+        return X[np.ix_(rows, train)]
+    return take(X, rows)
+
+
+def take_params(params: dict[str, Any], rows: NDArray[np.intp], n_samples: int) -> dict[str, Any]:
+    """Return fit parameters with everything that has one entry a row cut to some rows."""
+    return {name: take(value, rows) if _n_rows(value) == n_samples else value for name, value in params.items()}
+
+
+def _n_rows(value: Any) -> int | None:
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return int(shape[0]) if shape else None
+    return len(value) if hasattr(value, "__len__") and not isinstance(value, (str, bytes, dict)) else None
+
+
+def response_name(estimator: Any, proba_first: bool = False) -> str:
+    """Return the method that gives the scores: decision_function before predict_proba, as in scikit-learn."""
+    names = ["predict_proba", "decision_function"] if proba_first else ["decision_function", "predict_proba"]
+    for name in names:
+        if hasattr(estimator, name):
+            return name
+    raise ValueError(
+        f"The 'estimator' parameter of RoutingClassifier must have decision_function or predict_proba; "
+        f"{type(estimator).__name__} has neither."
+    )
+
+
+def scores(estimator: Any, X: Any, classes: NDArray[Any], proba_first: bool = False) -> NDArray[np.float64]:
+    """Return the scores of a fitted classifier, one column for every class.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+        Its `classes_` may lack some of `classes`: their columns are NaN.
+    X : array-like of shape (n_samples, n_features)
+        Rows to score.
+    classes : ndarray of shape (n_classes,)
+        All classes.
+    proba_first : bool, default=False
+        Whether predict_proba goes before decision_function.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_samples, n_classes)
+        Probabilities or decision values. A one-dimensional decision value d becomes (-d/2, d/2), whose difference,
+        and so whose softmax, is that of the logit d.
+    """
+    name = response_name(estimator, proba_first)
+    values = np.asarray(getattr(estimator, name)(X), dtype=np.float64)
+    known = np.asarray(getattr(estimator, "classes_", classes))
+    if values.ndim == 1 and len(known) == 2:
+        values = np.column_stack([-values / 2.0, values / 2.0])
+    owner = f"{type(estimator).__name__}.{name}"
+    if values.ndim != 2 or values.shape[1] != len(known):
+        raise ValueError(f"{owner} must give one column for each of its {len(known)} classes, got {values.shape}.")
+    if not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+        raise ValueError(f"{owner} must give finite scores; row {row} holds {values[row].tolist()}.")
+    placed = np.full((len(values), len(classes)), np.nan)
+    placed[:, label_positions(known.tolist(), classes, f"{type(estimator).__name__}.classes_")] = values
+    return placed

@@ -1,0 +1,103 @@
+"""Which rows fit what: cross-validation that survives rare classes, and the share held out for the policy."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import LeaveOneOut, StratifiedGroupKFold, StratifiedKFold, check_cv
+from sklearn.utils import check_random_state
+
+__all__ = ["DEFAULT_FOLDS", "make_splits", "split_holdout"]
+
+DEFAULT_FOLDS = 5
+
+Split = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+def make_splits(cv: Any, X: Any, y: NDArray[Any], codes: NDArray[np.intp], params: dict[str, Any]) -> list[Split]:
+    """Return the folds that `cv` asks for, as pairs of training and test rows.
+
+    Parameters
+    ----------
+    cv : int, splitter, iterable or None
+        None: five stratified folds, whatever the size of the rarest class.
+    X, y : array-like of n_samples rows
+        The data to split.
+    codes : ndarray of shape (n_samples,)
+        The labels as integers.
+    params : dict
+        Metadata for the splitter, such as groups.
+
+    Raises
+    ------
+    ValueError
+        If `cv` asks for more folds than the rarest class has rows, or no two folds can be made.
+    """
+    counts = np.bincount(codes)
+    counts = counts[counts > 0]
+    if cv is None:
+        return _stratified(codes, counts)
+    # The same demand, in the same words, as CalibratedClassifierCV.
+    n_folds = cv if isinstance(cv, int) else getattr(cv, "n_splits", None)
+    if n_folds and counts.min() < n_folds:
+        raise ValueError(
+            f"Requesting {n_folds}-fold cross-validation but provided less than {n_folds} examples for at least one "
+            "class. Leave cv=None for folds that spread rare classes as far as they go."
+        )
+    if isinstance(cv, LeaveOneOut):
+        raise ValueError(
+            "LeaveOneOut cross-validation does not allow all classes to be present in test splits. Please use a "
+            "cross-validation generator that allows all classes to appear in every test and train split."
+        )
+    splits = [
+        (_as_rows(train), _as_rows(test)) for train, test in check_cv(cv, y, classifier=True).split(X, y, **params)
+    ]
+    if not splits:
+        raise ValueError(f"cv must give at least one split, got none from {cv!r}.")
+    return splits
+
+
+def _as_rows(part: Any) -> NDArray[np.intp]:
+    rows = np.asarray(part)
+    return np.flatnonzero(rows) if rows.dtype == bool else rows
+
+
+def _stratified(codes: NDArray[np.intp], counts: NDArray[np.intp]) -> list[Split]:
+    n_folds = min(DEFAULT_FOLDS, int(counts.max()))
+    if n_folds < 2:
+        raise ValueError("y must hold at least two rows of some class to be cross-fitted; every class has one row.")
+    with warnings.catch_warnings():
+        # It spreads a class rarer than the folds over as many as it has rows; RareClassWarning names that class.
+        warnings.filterwarnings("ignore", message="The least populated class in y", category=UserWarning)
+        return list(StratifiedKFold(n_folds).split(np.zeros(len(codes)), codes))
+
+
+def split_holdout(
+    share: float, codes: NDArray[np.intp], groups: Any, random_state: Any
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows to fit on and the stratified (and grouped) share of rows to keep from the fit.
+
+    Every class keeps at least one row to fit on; a class of one row has none held out.
+    """
+    random = check_random_state(random_state)
+    if groups is not None:
+        folds = StratifiedGroupKFold(max(2, round(1.0 / share)), shuffle=True, random_state=random)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The least populated class in y", category=UserWarning)
+            kept, held = next(iter(folds.split(np.zeros(len(codes)), codes, groups)))
+        lost = np.setdiff1d(codes, codes[kept])
+        if lost.size:
+            raise ValueError(
+                f"holdout={share:g} with these groups leaves no row to fit on for {lost.size} of the classes; "
+                "use a smaller share, or holdout=None."
+            )
+        return kept, held
+    chosen = []
+    for code in np.unique(codes):
+        rows = random.permutation(np.flatnonzero(codes == code))
+        chosen.append(rows[: min(round(share * len(rows)), len(rows) - 1)])
+    held = np.sort(np.concatenate(chosen))
+    if not held.size:
+        raise ValueError(f"holdout={share:g} of {len(codes)} rows holds out none; give more rows or a larger share.")
+    return np.setdiff1d(np.arange(len(codes)), held), held

@@ -1,0 +1,46 @@
+"""What a fit has to say, once, about the data it was given."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skroute._validation import listed
+from skroute.exceptions import RareClassWarning
+
+__all__ = ["warn_of_lost_weights", "warn_of_rare_classes"]
+
+
+def warn_of_rare_classes(
+    classes: NDArray[Any], codes: NDArray[np.intp], unseen: NDArray[np.bool_], n_folds: int, own_folds: bool
+) -> None:
+    """Name the classes with fewer rows than folds, and those that some model or calibrator never saw."""
+    counts = np.bincount(codes, minlength=len(classes))
+    rare = (counts < n_folds) & own_folds
+    if not (rare | unseen).any():
+        return
+    named = [f"{label!r} ({count} rows)" for label, count in zip(classes.tolist(), counts, strict=True)]
+
+    def those(chosen: NDArray[np.bool_]) -> str:
+        return listed(name for name, is_chosen in zip(named, chosen, strict=True) if is_chosen)
+
+    message = ""
+    if rare.any():
+        message += f"Classes with fewer rows than the {n_folds} folds, spread as far as they go: {those(rare)}. "
+    if unseen.any():
+        message += (
+            "Classes missing from a training fold or from the calibration rows, which are never auto-routed: "
+            f"{those(unseen)}. "
+        )
+    warnings.warn(message.rstrip(), RareClassWarning, stacklevel=4)
+
+
+def warn_of_lost_weights(estimator: Any) -> None:
+    """Say that the weights do not reach the classifier."""
+    warnings.warn(
+        f"Since {type(estimator).__name__} does not appear to accept sample_weight, sample weights will only be used "
+        "for the calibration itself. Enable metadata routing to pass them through a Pipeline.",
+        UserWarning,
+        stacklevel=4,
+    )

@@ -1,0 +1,135 @@
+"""Rows of a reliability table: figures, verdicts, and how they are shown."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skroute._tabular import Tabular, html_table, text_table
+from skroute._validation import check_count
+
+__all__ = ["ReliabilityRows", "verdicts"]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ReliabilityRows(Tabular):
+    """Rows of a `ReliabilityTable`: one for each bin of a group, or one for each group.
+
+    Attributes
+    ----------
+    label : ndarray of shape (n_rows,), dtype object
+        Class of the row; None for the group of all classes.
+    low, high : ndarray of shape (n_rows,)
+        Edges of the bin; 0 and 1 where a row stands for all bins.
+    count : ndarray of shape (n_rows,)
+        Number of rows (of pairs of row and class, where the kind is "classwise" and the label None).
+    weight : ndarray of shape (n_rows,)
+        Sum of their weights.
+    confidence, accuracy : ndarray of shape (n_rows,)
+        Weighted mean confidence, and the weighted share that is right. NaN where nothing was counted.
+    interval_low, interval_high : ndarray of shape (n_rows,)
+        Exact interval of the accuracy.
+    gap : ndarray of shape (n_rows,)
+        ``accuracy - confidence``: negative where the probabilities promise too much.
+    verdict : ndarray of shape (n_rows,), dtype object
+        "insufficient", "overconfident", "underconfident" or "calibrated".
+    inverted : ndarray of shape (n_rows,)
+        Whether the accuracy of the row's group falls significantly while confidence rises.
+    """
+
+    label: NDArray[np.object_]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    count: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    interval_low: NDArray[np.float64]
+    interval_high: NDArray[np.float64]
+    gap: NDArray[np.float64]
+    verdict: NDArray[np.object_]
+    inverted: NDArray[np.bool_]
+
+    def worst(self, n: int = 1) -> "ReliabilityRows":
+        """Return the `n` rows that are furthest off, the worst first.
+
+        Rows whose gap is more than chance and tolerance explain come before those that may be calibrated, larger gaps
+        before smaller ones; rows with the verdict "insufficient" are left out.
+        """
+        n = check_count(n, "n", "worst")
+        enough = np.flatnonzero(self.verdict != "insufficient")
+        plausible = self.verdict[enough] == "calibrated"
+        order = np.lexsort([-np.abs(self.gap[enough]), plausible])
+        return self._select(enough[order[:n]])
+
+    def _columns(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def _select(self, rows: Any) -> "ReliabilityRows":
+        return ReliabilityRows(**{name: values[rows] for name, values in self._columns().items()})
+
+    def __repr__(self) -> str:
+        return f"ReliabilityRows({self._brief()})"
+
+    def __str__(self) -> str:
+        return text_table(*self._cells(), left=2)
+
+    def _repr_html_(self) -> str:
+        return self._html(repr(self))
+
+    def _html(self, caption: str) -> str:
+        return html_table(*self._cells(), caption=caption, left=2)
+
+    def _brief(self) -> str:
+        """Return the number of rows and of the verdicts that call for action."""
+        names = ("overconfident", "underconfident")
+        return ", ".join([f"{len(self)} rows", *(f"{np.sum(self.verdict == name)} {name}" for name in names)])
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        """Return the header and the rows as text, without empty bins; a class that is empty altogether stays."""
+        shown = self._select((self.count > 0) | (self.high - self.low == 1.0))
+        columns = {
+            "label": ["(all)" if label is None else str(label) for label in shown.label],
+            "bin": [_bin_text(*edges) for edges in zip(shown.low, shown.high, strict=True)],
+            "count": [str(count) for count in shown.count],
+            "weight": [f"{weight:.6g}" for weight in shown.weight],
+            "confidence": [f"{value:.3f}" for value in shown.confidence],
+            "accuracy": [f"{value:.3f}" for value in shown.accuracy],
+            "interval": [
+                f"{low:.3f} to {high:.3f}" for low, high in zip(shown.interval_low, shown.interval_high, strict=True)
+            ],
+            "gap": [f"{value:+.3f}" for value in shown.gap],
+            "verdict": shown.verdict.tolist(),
+            "inverted": ["yes" if inverted else "" for inverted in shown.inverted],
+        }
+        if np.array_equal(self.weight, self.count):
+            del columns["weight"]
+        if not self.inverted.any():
+            del columns["inverted"]
+        return list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
+
+
+def _bin_text(low: float, high: float) -> str:
+    return f"[{low:.4g}, {high:.4g}{']' if high == 1.0 else ')'}"
+
+
+def verdicts(
+    count: NDArray[np.int64],
+    confidence: NDArray[np.float64],
+    gap: NDArray[np.float64],
+    interval_low: NDArray[np.float64],
+    interval_high: NDArray[np.float64],
+    *,
+    min_count: int,
+    tolerance: float,
+) -> NDArray[np.object_]:
+    """Return the verdict on every row; the first that holds, in the order below."""
+    rules = [
+        ("insufficient", count < min_count),
+        ("overconfident", (gap < -tolerance) & (confidence > interval_high)),
+        ("underconfident", (gap > tolerance) & (confidence < interval_low)),
+    ]
+    names, holds = zip(*rules, strict=True)
+    # Objects, because a fixed-width text column would reach pandas and polars as a type of its own.
+    return np.select(holds, [np.array(name, dtype=object) for name in names], np.array("calibrated", dtype=object))

@@ -1,0 +1,255 @@
+"""Which gates imply each other: a feasibility audit of a policy, in closed form.
+
+Entropy is Schur-concave, so among all rows with top probability p it is largest when the rest is spread evenly and
+smallest when the rest is packed into as few atoms as possible. Both extremes fall as p grows, so that every gate has a
+confidence below which it always fails and one from which it always passes, found by one bracketed root each.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from scipy.optimize import brentq
+from scipy.special import entr
+
+from skroute._tabular import Tabular, html_table, text_table
+
+__all__ = ["GateAudit", "PolicyAudit", "audit_gates"]
+
+# Roots are found to this accuracy; numbers closer than this to a bound count as on it.
+ACCURACY = 1e-9
+
+
+def most_entropy(top: float, n_classes: int) -> float:
+    """Return the largest normalised entropy of a row with top probability `top`: the rest spread evenly."""
+    rest = 1.0 - top
+    return float(entr(top) + entr(rest) + rest * math.log(n_classes - 1)) / math.log(n_classes)
+
+
+def least_entropy(top: float, n_classes: int, margin: float = 0.0) -> float:
+    """Return the smallest normalised entropy of a row with top probability `top` and at least this margin.
+
+    The rest is packed into atoms of the largest size that the margin leaves, ``top - margin``.
+    """
+    rest, atom = 1.0 - top, top - margin
+    if rest <= 0.0:
+        return 0.0
+    full = math.floor(rest / atom + ACCURACY)
+    remainder = max(rest - full * atom, 0.0)
+    return float(entr(top) + full * entr(atom) + entr(remainder)) / math.log(n_classes)
+
+
+def _crossing(falling: Callable[[float], float], level: float, low: float) -> float:
+    """Return the smallest p in [low, 1] from which the falling function is at most `level`."""
+    if falling(low) <= level:
+        return low
+    if falling(1.0) >= level:
+        return 1.0
+    return float(brentq(lambda p: falling(p) - level, low, 1.0, xtol=1e-14))
+
+
+def entropy_needs(level: float, n_classes: int, margin: float = 0.0) -> float:
+    """Return the least confidence of a row that meets the entropy gate (and the margin gate)."""
+    low = margin_needs(margin, n_classes)
+    return _crossing(lambda p: least_entropy(p, n_classes, margin), level, low)
+
+
+def entropy_sure(level: float, n_classes: int) -> float:
+    """Return the confidence from which every row meets the entropy gate."""
+    return _crossing(lambda p: most_entropy(p, n_classes), level, 1.0 / n_classes)
+
+
+def margin_needs(margin: float, n_classes: int) -> float:
+    """Return the least confidence of a row that meets the margin gate: the rest spread evenly."""
+    return (1.0 + margin * (n_classes - 1)) / n_classes
+
+
+def margin_sure(margin: float) -> float:
+    """Return the confidence from which every row meets the margin gate: all of the rest on the runner-up."""
+    return (1.0 + margin) / 2.0
+
+
+@dataclass(frozen=True)
+class GateAudit:
+    """What one number of a policy can do.
+
+    Attributes
+    ----------
+    gate : str
+        "threshold", "margin", "max_entropy", "escalate_entropy" or "watch".
+    label : object
+        The class that the number belongs to; None where it holds for all.
+    value : float
+        The number, or NaN where the gate is switched off.
+    lower, upper : float
+        Confidence below which, and from which on, the rest of the row no longer matters: a gate that must be passed
+        always fails below `lower` and always passes from `upper`; "escalate_entropy" always fires below `lower` and
+        never above `upper`. For a watch, `upper` is the largest confidence that another class can have when it fires.
+    status : str
+        "live"; "dead": it can never change a route; "off"; "never": the class is never auto-routed or watched.
+    note : str
+        Why, in a few words.
+    """
+
+    gate: str
+    label: object
+    value: float
+    lower: float
+    upper: float
+    status: str
+    note: str
+
+
+@dataclass(frozen=True, repr=False)
+class PolicyAudit(Tabular):
+    """The audit of a whole policy: one entry for every number in it.
+
+    Attributes
+    ----------
+    n_classes : int
+        Number of classes that the audit holds for.
+    gates : tuple of GateAudit
+        One for each number; the thresholds first.
+    """
+
+    n_classes: int
+    gates: tuple[GateAudit, ...]
+
+    @property
+    def dead(self) -> tuple[GateAudit, ...]:
+        """The numbers that can never change a route."""
+        return tuple(gate for gate in self.gates if gate.status == "dead")
+
+    def of(self, gate: str, label: object = None) -> GateAudit:
+        """Return the entry of one gate, and of one class where the gate has a number for each.
+
+        Raises
+        ------
+        KeyError
+            If the policy has no such number.
+        """
+        for entry in self.gates:
+            if entry.gate == gate and str(entry.label) == str(label):
+                return entry
+        raise KeyError(f"No gate {gate!r} for class {label!r}; there are {[(g.gate, g.label) for g in self.gates]}.")
+
+    def _columns(self) -> dict[str, list[object]]:
+        names = ("gate", "label", "value", "lower", "upper", "status", "note")
+        return {name: [getattr(gate, name) for gate in self.gates] for name in names}
+
+    def __repr__(self) -> str:
+        """Return one line: how many numbers there are and how many are dead."""
+        return f"PolicyAudit({len(self.gates)} numbers for {self.n_classes} classes, {len(self.dead)} dead)"
+
+    def __str__(self) -> str:
+        """Return the audit as text."""
+        return f"{self!r}\n{text_table(*self._shown(), left=2)}"
+
+    def _repr_html_(self) -> str:
+        return html_table(*self._shown(), caption=repr(self), left=2)
+
+    def _shown(self) -> tuple[list[str], list[list[str]]]:
+        def number(value: object) -> str:
+            return "-" if isinstance(value, float) and math.isnan(value) else f"{value:.4f}"
+
+        header = ["gate", "class", "value", "lower", "upper", "status", "note"]
+        rows = [
+            [g.gate, "-" if g.label is None else str(g.label), *map(number, (g.value, g.lower, g.upper)), g.status]
+            + [g.note]
+            for g in self.gates
+        ]
+        return header, rows
+
+
+def audit_gates(
+    n_classes: int,
+    thresholds: dict[object, float],
+    watch: dict[object, float],
+    margin: float | None,
+    max_entropy: float | None,
+    escalate_entropy: float | None,
+) -> PolicyAudit:
+    """Audit the numbers of a policy; `thresholds` holds one for every class, or one for all under the key None."""
+    audit = _Audit(n_classes, [t for t in thresholds.values() if t <= 1.0], margin, max_entropy)
+    gates = [audit.threshold(label, value) for label, value in thresholds.items()]
+    gates += [audit.margin_gate(), audit.entropy_gate()]
+    gates += [audit.escalation(escalate_entropy, any(t > 1.0 for t in thresholds.values()))]
+    gates += [audit.watch(label, value, thresholds) for label, value in watch.items()]
+    return PolicyAudit(n_classes, tuple(gates))
+
+
+class _Audit:
+    """The bounds that the entries of one audit share."""
+
+    def __init__(
+        self, n_classes: int, thresholds: list[float], margin: float | None, max_entropy: float | None
+    ) -> None:
+        self.n_classes = n_classes
+        self.thresholds = thresholds
+        self.margin_off, self.entropy_off = margin is None, max_entropy is None
+        self.margin = 0.0 if margin is None else margin
+        self.max_entropy = 1.0 if max_entropy is None else max_entropy
+        # Least confidence that the two gates leave, alone and together (the margin caps the atoms of the rest, so
+        # that together they ask for more than the larger of the two).
+        self.by_margin = margin_needs(self.margin, n_classes)
+        self.by_entropy = entropy_needs(self.max_entropy, n_classes)
+        self.by_both = entropy_needs(self.max_entropy, n_classes, self.margin)
+
+    def threshold(self, label: object, value: float) -> GateAudit:
+        """Audit a threshold: dead where the other gates already ask for as much confidence."""
+        if value > 1.0:
+            return GateAudit("threshold", label, value, value, value, "never", "never auto-routed")
+        dead = value <= self.by_both + ACCURACY
+        note = f"margin and entropy already need {self.by_both:.4f}" if dead else ""
+        return GateAudit("threshold", label, value, value, value, "dead" if dead else "live", note)
+
+    def margin_gate(self) -> GateAudit:
+        """Audit the margin: dead where every threshold, or the entropy, leaves the runner-up too little."""
+        if self.margin_off:
+            return GateAudit("margin", None, math.nan, 1.0 / self.n_classes, 1.0 / self.n_classes, "off", "")
+        sure = margin_sure(self.margin)
+        least = min(self.thresholds, default=1.0)
+        dead = self.margin <= 0.0 or max(least, self.by_entropy) >= sure - ACCURACY
+        note = f"every auto row has confidence {max(least, self.by_entropy):.4f} or more" if dead else ""
+        return GateAudit("margin", None, self.margin, self.by_margin, sure, "dead" if dead else "live", note)
+
+    def entropy_gate(self) -> GateAudit:
+        """Audit the entropy gate: dead where every threshold, or the margin, leaves the rest too little."""
+        if self.entropy_off:
+            return GateAudit("max_entropy", None, math.nan, 1.0 / self.n_classes, 1.0 / self.n_classes, "off", "")
+        sure = entropy_sure(self.max_entropy, self.n_classes)
+        least = max(min(self.thresholds, default=1.0), self.by_margin)
+        dead = least >= sure - ACCURACY
+        note = f"every auto row has confidence {least:.4f} or more" if dead else ""
+        status = "dead" if dead else "live"
+        return GateAudit("max_entropy", None, self.max_entropy, self.by_entropy, sure, status, note)
+
+    def escalation(self, level: float | None, some_never: bool) -> GateAudit:
+        """Audit escalation: dead where every row that is not auto-routed escalates: nothing is left to ask about."""
+        if level is None:
+            return GateAudit("escalate_entropy", None, math.nan, 0.0, 0.0, "off", "nothing escalates")
+        lower = entropy_needs(level, self.n_classes)
+        upper = entropy_sure(level, self.n_classes)
+        asks = some_never and level > 0.0
+        # The least entropy of a row that fails each gate: just below the threshold, or the margin, or above h.
+        for threshold in self.thresholds:
+            asks |= threshold > 1.0 / self.n_classes and least_entropy(threshold, self.n_classes) < level
+        asks |= self.margin > 0.0 and least_entropy(margin_sure(self.margin), self.n_classes) < level
+        asks |= self.max_entropy < level
+        note = "" if asks else "every row that is not auto-routed escalates; none is left to clarify"
+        return GateAudit("escalate_entropy", None, level, lower, upper, "live" if asks else "dead", note)
+
+    def watch(self, label: object, level: float, thresholds: dict[object, float]) -> GateAudit:
+        """Audit a watch: it holds back a row only if what the watch leaves still passes the gates."""
+        if level > 1.0:
+            return GateAudit("watch", label, level, math.nan, math.nan, "never", "never watched")
+        others = [t for other, t in thresholds.items() if other is None or str(other) != str(label)]
+        rest = 1.0 - level
+        # The most certain such row holds nothing but the watched class and the one on top.
+        passes = (
+            rest >= min(others, default=1.0) - ACCURACY
+            and rest - level >= self.margin - ACCURACY
+            and float(entr(rest) + entr(level)) / math.log(self.n_classes) <= self.max_entropy + ACCURACY
+        )
+        note = "" if passes else "cannot hold back an auto row: the gates already do"
+        return GateAudit("watch", label, level, math.nan, rest, "live", note)

@@ -1,0 +1,70 @@
+"""Dict parameters whose entries are parameters themselves: ``thresholds__security_incident``."""
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["KeyedParamsMixin"]
+
+
+class KeyedParamsMixin:
+    """Make the entries of dict parameters reachable in `get_params` and `set_params`.
+
+    To stand left of `BaseEstimator`. Only the parameter's name is split off, so that a label may hold anything,
+    double underscores included; labels that are not text are found by their text.
+    """
+
+    _keyed_params: tuple[str, ...] = ()
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Get parameters, the entries of dict parameters included where `deep`.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether entries of dict parameters, as ``parameter__label``, and parameters of nested estimators are listed.
+
+        Returns
+        -------
+        params : dict
+            Parameter names mapped to their values.
+        """
+        params: dict[str, Any] = super().get_params(deep=deep)  # type: ignore[misc]
+        for name in self._keyed_params if deep else ():
+            entries = params[name]
+            if isinstance(entries, Mapping):
+                params.update({f"{name}__{label}": value for label, value in entries.items()})
+        return params
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters; ``parameter__label`` sets one entry of a dict parameter.
+
+        The dict that the caller gave is never changed: the entry is written into a copy of it. A new label makes a
+        new entry, and a parameter that is None becomes a dict. Whole parameters are set before single entries.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameter values by name.
+
+        Returns
+        -------
+        self : object
+        """
+        entries: dict[str, dict[str, Any]] = {}
+        whole: dict[str, Any] = {}
+        for name, value in params.items():
+            head, separator, label = name.partition("__")
+            if separator and head in self._keyed_params:
+                entries.setdefault(head, {})[label] = value
+            else:
+                whole[name] = value
+        super().set_params(**whole)  # type: ignore[misc]
+        for name, changes in entries.items():
+            current = getattr(self, name)
+            if current is not None and not isinstance(current, Mapping):
+                raise ValueError(f"{name}__{next(iter(changes))} needs {name} to be a dict or None, got {current!r}.")
+            changed = dict(current or {})
+            labels = {str(label): label for label in changed}
+            changed.update({labels.get(text, text): value for text, value in changes.items()})
+            setattr(self, name, changed)
+        return self

@@ -1,0 +1,107 @@
+"""Reach the routing methods of a classifier through the scikit-learn objects that wrap it."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
+
+from skroute.routing._route_table import RouteTable
+
+__all__ = ["explain_route", "predict_route"]
+
+
+def predict_route(estimator: Any, X: Any) -> NDArray[np.str_]:
+    """Predict routes with a routing classifier that may stand inside a Pipeline or a search.
+
+    Pipelines and search objects pass on a fixed list of methods, and `predict_route` is not on it. This function walks
+    through `Pipeline` (transforming `X` on the way), `GridSearchCV` and its kin (their `best_estimator_`) and
+    `FrozenEstimator`, nested in any way.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted `RoutingClassifier`, or a fitted object that holds one as its final step.
+    X : array-like of shape (n_samples, n_features)
+        What `estimator.predict` takes.
+
+    Returns
+    -------
+    routes : ndarray of shape (n_samples,)
+        "auto", "watch", "escalate" or "clarify".
+
+    Raises
+    ------
+    TypeError
+        If there is no routing classifier at the end.
+    NotFittedError
+        If a search on the way is not fitted, or did not refit its best estimator.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skroute import RoutingClassifier, predict_route
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), RoutingClassifier(LogisticRegression())).fit(X, y)
+    >>> predict_route(model, X[:2]).tolist()
+    ['auto', 'auto']
+    """
+    router, X = _reach(estimator, X, "predict_route")
+    routes: NDArray[np.str_] = router.predict_route(X)
+    return routes
+
+
+def explain_route(estimator: Any, X: Any) -> RouteTable:
+    """Explain routes with a routing classifier that may stand inside a Pipeline or a search.
+
+    The counterpart of `predict_route` that gives the full account of each row.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted `RoutingClassifier`, or a fitted object that holds one as its final step.
+    X : array-like of shape (n_samples, n_features)
+        What `estimator.predict` takes.
+
+    Returns
+    -------
+    table : RouteTable
+        Routes, signals, gates and reasons, one entry a row.
+
+    Raises
+    ------
+    TypeError
+        If there is no routing classifier at the end.
+    NotFittedError
+        If a search on the way is not fitted, or did not refit its best estimator.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skroute import RoutingClassifier, explain_route
+    >>> X, y = load_iris(return_X_y=True)
+    >>> explain_route(RoutingClassifier(LogisticRegression(max_iter=1000)).fit(X, y), X[:3])
+    RouteTable(3 rows: 3 auto, 0 watch, 0 escalate, 0 clarify)
+    """
+    router, X = _reach(estimator, X, "explain_route")
+    table: RouteTable = router.explain_route(X)
+    return table
+
+
+def _reach(estimator: Any, X: Any, method: str) -> tuple[Any, Any]:
+    """Return the innermost estimator that has `method`, and X as it arrives there."""
+    if hasattr(estimator, method):
+        return estimator, X
+    if isinstance(estimator, Pipeline):
+        return _reach(estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X, method)
+    if hasattr(estimator, "best_estimator_"):
+        return _reach(estimator.best_estimator_, X, method)
+    name = type(estimator).__name__
+    if hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions"):
+        raise NotFittedError(f"This {name} has no best_estimator_ yet: call fit first, with refit switched on.")
+    raise TypeError(f"{name} has no {method} and wraps no estimator that has; wrap a RoutingClassifier.")
