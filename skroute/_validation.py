@@ -131,7 +131,8 @@ def check_option(value: Any, options: Sequence[str], name: str, owner: str) -> s
 
 def check_count(value: Any, name: str, owner: str, *, least: int = 1) -> int:
     """Return a parameter that must be an integer of at least `least`."""
-    if isinstance(value, Integral) and not isinstance(value, (bool, np.bool_)) and value >= least:
+    is_count = isinstance(value, Integral) and not isinstance(value, bool)
+    if is_count and int(value) >= least:
         return int(value)
     raise ValueError(f"The {name!r} parameter of {owner} must be an int of at least {least}. Got {value!r} instead.")
 

@@ -58,7 +58,7 @@ class TemperatureCalibrator(BaseEstimator):
     >>> proba = [[0.9, 0.1], [0.8, 0.2], [0.9, 0.1], [0.2, 0.8]]
     >>> calibrator = TemperatureCalibrator().fit(proba, ["a", "b", "a", "b"])
     >>> calibrator.predict_proba([[0.9, 0.1]]).round(2).tolist()
-    [[0.82, 0.18]]
+    [[0.85, 0.15]]
     """
 
     def __init__(self, floor: float = 1e-12) -> None:

@@ -30,17 +30,12 @@ from skroute.routing import RoutePolicy, RouteTable
 __all__ = ["RoutingClassifier"]
 
 
-def _base_has(method: str) -> Any:
-    """Tell whether the base estimator, fitted where there is one, has a method."""
-
-    def check(self: "RoutingClassifier") -> bool:
-        fitted = getattr(self, "calibrated_classifiers_", None)
-        return hasattr(self._base() if fitted is None else fitted[0].estimator, method)
-
-    return check
+def _has_decision_function(self: "RoutingClassifier") -> bool:
+    fitted = getattr(self, "calibrated_classifiers_", None)
+    return hasattr(self._base() if fitted is None else fitted[0].estimator, "decision_function")
 
 
-class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
+class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Calibrate a classifier, class by class, and decide for every row: auto, watch, escalate or clarify.
 
     A drop-in for `sklearn.calibration.CalibratedClassifierCV` that also routes. `fit` cross-fits the classifier and its
@@ -267,9 +262,10 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
             Labels; they can differ from those of the uncalibrated classifier.
         """
         proba = self.predict_proba(X)
-        return self.classes_[np.argmax(proba, axis=1)]
+        labels: NDArray[Any] = self.classes_[np.argmax(proba, axis=1)]
+        return labels
 
-    @available_if(_base_has("decision_function"))
+    @available_if(_has_decision_function)
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Return the calibrated probabilities on the scale of a decision function, where the classifier has one.
 
@@ -284,10 +280,10 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         Returns
         -------
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            For two classes the log-odds of ``classes_[1]``, else the log-probability of each class; at least -708.
+            For two classes the log-odds of ``classes_[1]``, else the log-probability of each class; at least -36.05.
         """
-        # A calibrator can write exact zeros; scikit-learn's decision values are finite.
-        logs = np.log(np.maximum(self.predict_proba(X), np.finfo(np.float64).tiny))
+        # A calibrator can write exact zeros, and below the spacing of floats at 1 nothing is known.
+        logs = np.log(np.maximum(self.predict_proba(X), np.finfo(np.float64).eps))
         return logs[:, 1] - logs[:, 0] if logs.shape[1] == 2 else logs
 
     def predict_route(self, X: Any) -> NDArray[np.str_]:
@@ -373,8 +369,8 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         calibrator = make_calibrator(self.method)
         if not (isinstance(self.ensemble, (bool, np.bool_)) or self.ensemble == "auto"):
             raise _bad_parameter("ensemble", "a bool or 'auto'", self.ensemble)
-        share = self.holdout
-        if share is not None and not (isinstance(share, Real) and not isinstance(share, bool) and 0.0 < share < 1.0):
+        share: Any = self.holdout
+        if share is not None and not (isinstance(share, Real) and 0.0 < float(share) < 1.0):
             raise _bad_parameter("holdout", "a float in (0, 1) or None", share)
         if self.policy is not None and not all(hasattr(self.policy, name) for name in ("fit", "decide", "explain")):
             raise _bad_parameter("policy", "a policy, such as RoutePolicy(), or None", self.policy)
@@ -424,7 +420,8 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         self.policy_ = policy
         self.reliability_ = reliability
         for name in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)
+            if name in vars(self):
+                delattr(self, name)
             if hasattr(models[0].estimator, name):
                 setattr(self, name, getattr(models[0].estimator, name))
 
@@ -433,7 +430,8 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         if members is None or len(members) != 1:
             why = "is not fitted" if members is None else f"has {len(members)} members, in calibrated_classifiers_"
             raise AttributeError(f"RoutingClassifier has no {name}: it {why}.")
-        return members[0]
+        member: CalibratedModel = members[0]
+        return member
 
 
 def _bad_parameter(name: str, demand: str, value: Any) -> ValueError:

@@ -1,0 +1,169 @@
+"""What became of the rows, class by class: routed, wrong among them, held for a person, missed."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skroute._tabular import Tabular, html_table, text_table
+from skroute._validation import check_sample_weight, column, encode_labels
+from skroute.reliability import exact_interval
+from skroute.routing import RouteTable
+
+__all__ = ["RoutingReport", "routing_report"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RoutingReport(Tabular):
+    """Figures of routing: the first entry counts all rows, then one entry for each class.
+
+    Attributes
+    ----------
+    label : ndarray of object of shape (1 + n_classes,)
+        None for all rows together, then the classes.
+    total : ndarray of float
+        Rows whose true class this is (their weight, where weights are given).
+    auto : ndarray of float
+        Rows auto-routed to the class, whatever their true class.
+    wrong : ndarray of float
+        Those of them whose true class is another one.
+    error : ndarray of float
+        ``wrong / auto``, NaN where nothing was auto-routed.
+    error_low, error_high : ndarray of float
+        Exact interval of `error`.
+    watched, escalated, clarified : ndarray of float
+        Rows of the class with these routes.
+    missed : ndarray of float
+        Rows of the class that were auto-routed to another one.
+    """
+
+    label: NDArray[np.object_]
+    total: NDArray[np.float64]
+    auto: NDArray[np.float64]
+    wrong: NDArray[np.float64]
+    error: NDArray[np.float64]
+    error_low: NDArray[np.float64]
+    error_high: NDArray[np.float64]
+    watched: NDArray[np.float64]
+    escalated: NDArray[np.float64]
+    clarified: NDArray[np.float64]
+    missed: NDArray[np.float64]
+
+    @property
+    def coverage(self) -> float:
+        """The share of all rows that is auto-routed, in [0, 1]."""
+        return float(self.auto[0] / self.total[0])
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def __repr__(self) -> str:
+        """Return one line: how much is automatic and how much of that is wrong."""
+        return (
+            f"RoutingReport({self.total[0]:g} rows, {len(self) - 1} classes: {self.coverage:.1%} auto-routed, "
+            f"{self.error[0]:.1%} of them wrong)"
+        )
+
+    def __str__(self) -> str:
+        """Return the report as text."""
+        return f"{self!r}\n{text_table(*self._shown())}"
+
+    def _repr_html_(self) -> str:
+        return html_table(*self._shown(), caption=repr(self))
+
+    def _shown(self) -> tuple[list[str], list[list[str]]]:
+        header = ["class", "total", "auto", "wrong", "error", "interval", "watched", "escalated", "clarified", "missed"]
+        rows = []
+        for row in self.to_records():
+            share = ["-", "-"]
+            if row["auto"] > 0:
+                share = [f"{row['error']:.3f}", f"{row['error_low']:.3f} to {row['error_high']:.3f}"]
+            name = "(all)" if row["label"] is None else str(row["label"])
+            counts = {key: f"{row[key]:g}" for key in ("total", "auto", "wrong", *header[6:])}
+            rows.append(
+                [name, counts["total"], counts["auto"], counts["wrong"], *share, *(counts[key] for key in header[6:])]
+            )
+        return header, rows
+
+
+def routing_report(
+    y_true: Any,
+    routes: RouteTable,
+    *,
+    classes: Any = None,
+    sample_weight: Any = None,
+    confidence_level: float = 0.95,
+) -> RoutingReport:
+    """Count, for each class, what was auto-routed, what of it was wrong, and what was held for a person.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels.
+    routes : RouteTable
+        What `explain_route` or `policy.explain` gave for the same rows.
+    classes : array-like of shape (n_classes,), default=None
+        The classes to report. None: the sorted labels of `y_true` and of the routes.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights, not negative; counts are then sums of weights.
+    confidence_level : float, default=0.95
+        Of the interval of the error, in (0, 1).
+
+    Returns
+    -------
+    report : RoutingReport
+
+    Raises
+    ------
+    ValueError
+        If there is no row, lengths differ, or a label is not one of `classes`.
+
+    Notes
+    -----
+    The interval is Clopper-Pearson's. With weights it uses the effective number of rows (sum w)^2 / sum w^2 and is
+    approximate.
+
+    Examples
+    --------
+    >>> from skroute import RoutePolicy
+    >>> from skroute.metrics import routing_report
+    >>> policy = RoutePolicy().fit([[0.5, 0.5]], classes=["unlock", "vpn"])
+    >>> report = routing_report(["unlock", "vpn", "vpn"], policy.explain([[0.97, 0.03], [0.99, 0.01], [0.4, 0.6]]))
+    >>> report
+    RoutingReport(3 rows, 2 classes: 66.7% auto-routed, 50.0% of them wrong)
+    """
+    y_true = column(y_true, "y_true")
+    if not len(y_true) or len(y_true) != len(routes):
+        raise ValueError(f"y_true and routes must have as many rows, at least one: {len(y_true)} and {len(routes)}.")
+    labels = np.unique(np.concatenate([y_true, routes.label])) if classes is None else column(classes, "classes")
+    truth, routed = encode_labels(y_true, labels, "y_true"), encode_labels(routes.label, labels, "routes.label")
+    given = check_sample_weight(sample_weight, len(y_true))
+    weight = np.ones(len(y_true)) if given is None else given
+
+    def by(codes: NDArray[np.intp], rows: NDArray[np.bool_], values: NDArray[np.float64] = weight) -> Any:
+        """Sum over all rows, then over those of each class."""
+        sums = np.bincount(codes[rows], weights=values[rows], minlength=len(labels))
+        return np.concatenate([[values[rows].sum()], sums])
+
+    auto = routes.route == "auto"
+    wrong = auto & (truth != routed)
+    n_auto, n_wrong = by(routed, auto), by(routed, wrong)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = n_wrong / n_auto
+        effective = n_auto if given is None else n_auto**2 / by(routed, auto, weight**2)
+    effective = np.nan_to_num(effective)
+    low, high = exact_interval(np.nan_to_num(error) * effective, effective, confidence_level=confidence_level)
+    return RoutingReport(
+        label=np.array([None, *labels.tolist()], dtype=object),
+        total=by(truth, np.ones(len(truth), dtype=bool)),
+        auto=n_auto,
+        wrong=n_wrong,
+        error=error,
+        error_low=low,
+        error_high=high,
+        watched=by(truth, routes.route == "watch"),
+        escalated=by(truth, routes.route == "escalate"),
+        clarified=by(truth, routes.route == "clarify"),
+        missed=by(truth, wrong),
+    )
