@@ -203,7 +203,10 @@ def _check_length(values: NDArray[Any], name: str, y_true: NDArray[Any]) -> None
 
 
 def _check_confidence(confidence: Any) -> NDArray[np.float64]:
-    values = column(confidence, "confidence").astype(np.float64)
+    try:
+        values = column(confidence, "confidence").astype(np.float64)
+    except (TypeError, ValueError):
+        raise ValueError("confidence must be one number in [0, 1] a row.") from None
     bad = np.flatnonzero(~((values >= -RANGE_TOLERANCE) & (values <= 1.0 + RANGE_TOLERANCE)))
     if bad.size:
         raise ValueError(f"confidence must be finite and lie in [0, 1], got {values[bad[0]]} in row {bad[0]}.")

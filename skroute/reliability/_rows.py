@@ -56,6 +56,16 @@ class ReliabilityRows(Tabular):
 
         Rows whose gap is more than chance and tolerance explain come before those that may be calibrated, larger gaps
         before smaller ones; rows with the verdict "insufficient" are left out.
+
+        Parameters
+        ----------
+        n : int, default=1
+            How many rows, at least 1.
+
+        Returns
+        -------
+        rows : ReliabilityRows
+            At most `n` rows.
         """
         n = check_count(n, "n", "worst")
         enough = np.flatnonzero(self.verdict != "insufficient")

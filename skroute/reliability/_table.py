@@ -71,7 +71,20 @@ class ReliabilityTable(Tabular):
     def of(self, label: Any = None) -> ReliabilityRows:
         """Return the rows of one class, one for each bin.
 
-        None means all classes together; so does "all", unless a class has that name.
+        Parameters
+        ----------
+        label : class, default=None
+            The class. None means all classes together; so does "all", unless a class has that name.
+
+        Returns
+        -------
+        rows : ReliabilityRows
+            One for each bin, empty bins included.
+
+        Raises
+        ------
+        ValueError
+            If `label` is not a class.
         """
         if label is None or (label == "all" and "all" not in self.classes.tolist()):
             group = 0
@@ -93,6 +106,16 @@ class ReliabilityTable(Tabular):
 
         Significant gaps come before others, larger before smaller ones; bins with the verdict "insufficient" are left
         out. For whole classes, ask ``summary().worst(n)``.
+
+        Parameters
+        ----------
+        n : int, default=1
+            How many bins, at least 1.
+
+        Returns
+        -------
+        rows : ReliabilityRows
+            At most `n` rows.
         """
         return self.rows._select(slice(len(self.edges) - 1, None)).worst(n)
 
@@ -143,7 +166,8 @@ class ReliabilityTable(Tabular):
     def __add__(self, other: Any) -> "ReliabilityTable":
         if not isinstance(other, ReliabilityTable):
             return NotImplemented
-        for name in self._differences(other):
+        if different := self._differences(other):
+            name = different[0]
             raise ValueError(
                 f"Reliability tables must have equal {name} to be added, got {_plain(getattr(self, name))} and "
                 f"{_plain(getattr(other, name))}. Make both with the same classes and settings; where the edges come "

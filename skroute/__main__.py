@@ -1,0 +1,8 @@
+"""Run the command line as ``python -m skroute``."""
+
+import sys
+
+from skroute.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""What ``skroute demo`` prints."""
+
+from typing import Any, Self
+
+import numpy as np
+
+from skroute.cli._errors import extra
+
+__all__ = ["Progress", "show"]
+
+# Of many classes the ones with most rows are shown, and the worst one always.
+SHOWN_CLASSES = 15
+N_STEPS = 4
+
+
+class Progress:
+    """Steps with a spinner and the time taken, on stderr."""
+
+    def __init__(self) -> None:
+        progress = extra("rich.progress")
+        self._progress = progress.Progress(
+            progress.SpinnerColumn(),
+            progress.TextColumn("{task.description}"),
+            progress.MofNCompleteColumn(),
+            progress.TimeElapsedColumn(),
+            console=extra("rich.console").Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=N_STEPS, completed=-1)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def step(self, description: str) -> None:
+        """Begin the next step."""
+        self._progress.update(self._task, advance=1, description=description)
+
+
+def show(
+    tickets: Any,
+    router: Any,
+    tables: list[Any],
+    thresholds: dict[Any, float],
+    reports: dict[str, Any],
+    max_error: float,
+    notes: list[str],
+) -> None:
+    """Print the demonstration."""
+    console = extra("rich.console").Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        # A pipe or a file has no width of its own, and a table cut to 80 columns would lose its figures.
+        console.width = 120
+    n_rows, n_classes = len(tickets.labels), len(router.classes_)
+    dropped = f" ({tickets.n_dropped} rows without a label left out)" if tickets.n_dropped else ""
+    console.print(f"[bold]{_safe(tickets.source)}[/bold]: {n_rows} tickets, {n_classes} classes{dropped}")
+    console.print(
+        f"{len(tickets.train)} to fit, {len(tickets.tune)} to tune thresholds, {len(tickets.test)} to test. "
+        f"Calibration: {_safe(_method_text(router.method))}. Accuracy on the test rows: "
+        f"{_accuracy(tables[1]):.3f}.\n"
+    )
+    before, after = ({row["label"]: row for row in table.to_records()} for table in tables)
+    worst = [_worst(figures) for figures in (before, after)]
+    shown = _shown_classes(before, worst)
+    console.print(_reliability(before, after, shown))
+    console.print(_worst_text("Before", worst[0]))
+    console.print(_worst_text("After", worst[1]) + "\n")
+    console.print(_routes(router, thresholds, reports, shown, max_error))
+    for name, report in reports.items():
+        console.print(
+            f"{'One threshold, 0.80' if name == 'global' else 'Class-specific'}: {report.coverage:.1%} of the test "
+            f"rows auto-routed, {_share(report.error[0])} of them wrong."
+        )
+    held = [label for label, threshold in thresholds.items() if np.isinf(threshold)]
+    if held:
+        names = ", ".join(map(str, held[:SHOWN_CLASSES])) + (", ..." if len(held) > SHOWN_CLASSES else "")
+        console.print(f"Never auto-routed, because the tuning rows do not support it: {_safe(names)}.")
+    for note in dict.fromkeys(notes):
+        console.print(f"[yellow]note:[/yellow] {_safe(note)}")
+
+
+def _safe(text: str) -> str:
+    escaped: str = extra("rich.markup").escape(text)
+    return escaped
+
+
+def _method_text(method: Any) -> str:
+    if isinstance(method, str):
+        return method
+    named = [f"{kind} for {label}" for label, kind in method.items() if label != "*"]
+    return ", ".join([*named, f"{method['*']} for the rest"])
+
+
+def _accuracy(table: Any) -> float:
+    return float(table.accuracy[0])
+
+
+def _share(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.1%}"
+
+
+def _worst(figures: dict[Any, Any]) -> dict[str, Any] | None:
+    """Return the class that is furthest off among those with enough rows, else among all."""
+    classes = [row for label, row in figures.items() if label is not None and row["count"] > 0]
+    enough = [row for row in classes if row["verdict"] != "insufficient"]
+    return max(enough or classes, key=lambda row: abs(row["gap"]), default=None)
+
+
+def _worst_text(when: str, row: dict[str, Any] | None) -> str:
+    if row is None:
+        return f"{when}: no class was predicted."
+    return (
+        f"{when} calibration the worst class is [bold]{_safe(str(row['label']))}[/bold]: it says "
+        f"{row['confidence']:.2f} and is right {row['accuracy']:.2f} ({row['interval_low']:.2f} to "
+        f"{row['interval_high']:.2f}, {row['count']} rows): {row['verdict']}."
+    )
+
+
+def _shown_classes(figures: dict[Any, Any], worst: list[dict[str, Any] | None]) -> list[Any]:
+    labels = sorted((label for label in figures if label is not None), key=lambda label: -figures[label]["count"])
+    shown = labels[:SHOWN_CLASSES]
+    return shown + [row["label"] for row in worst if row is not None and row["label"] not in shown]
+
+
+def _table(title: str, columns: list[str]) -> Any:
+    table = extra("rich.table").Table(title=title, title_justify="left", box=extra("rich.box").SIMPLE_HEAD)
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
+    return table
+
+
+def _add_rows(table: Any, n_classes: int, rows: list[list[str]]) -> Any:
+    for row in rows:
+        table.add_row(*map(_safe, row))
+    hidden = n_classes - (len(rows) - 1)
+    if hidden > 0:
+        table.add_row(f"... and {hidden} more classes")
+    return table
+
+
+def _reliability(before: dict[Any, Any], after: dict[Any, Any], shown: list[Any]) -> Any:
+    def cells(row: dict[str, Any]) -> list[str]:
+        if not row["count"]:
+            return ["0", "-", "-", "-"]
+        return [str(row["count"]), f"{row['confidence']:.3f}", f"{row['accuracy']:.3f}", f"{row['gap']:+.3f}"]
+
+    columns = ["predicted class", "rows", "says", "right", "gap", "rows", "says", "right", "gap", "verdict"]
+    rows = [
+        ["(all)" if label is None else str(label), *cells(before[label]), *cells(after[label]), after[label]["verdict"]]
+        for label in [None, *shown]
+    ]
+    title = "Reliability on the test rows, before | after calibration"
+    return _add_rows(_table(title, columns), len(before) - 1, rows)
+
+
+def _routes(
+    router: Any, thresholds: dict[Any, float], reports: dict[str, Any], shown: list[Any], max_error: float
+) -> Any:
+    figures = {name: {row["label"]: row for row in report.to_records()} for name, report in reports.items()}
+
+    def cells(label: Any, name: str, threshold: str) -> list[str]:
+        row = figures[name][label]
+        return [threshold, f"{row['auto']:.0f}", _share(row["error"])]
+
+    rows = []
+    for label in [None, *shown]:
+        numbers = ["", ""]
+        if label is not None:
+            numbers = [f"{number:.3f}" for number in (router.policy_.thresholds_[label], thresholds[label])]
+        texts = ["never" if number == "inf" else number for number in numbers]
+        total = f"{figures['global'][label]['total']:.0f}"
+        name = "(all)" if label is None else str(label)
+        rows.append([name, total, *cells(label, "global", texts[0]), *cells(label, "by class", texts[1])])
+    columns = ["class", "rows", "threshold", "auto", "wrong", "threshold", "auto", "wrong"]
+    title = f"Routes, one threshold | class-specific (at most {max_error:.0%} wrong on the tuning rows)"
+    return _add_rows(_table(title, columns), len(router.classes_), rows)
