@@ -1,12 +1,15 @@
 """Results as tables: one set of named columns, shown as text, HTML, pandas, polars or records."""
 
 import html
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 __all__ = ["Tabular", "html_table", "text_table"]
+
+NUMBER = re.compile(r"[-+]?(\d|inf|nan|$)")
 
 
 class Tabular:
@@ -51,30 +54,37 @@ def _plain(values: Any) -> list[Any]:
     return [value.item() if isinstance(value, np.generic) else value for value in np.asarray(values).tolist()]
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
-    """Lay out cells as aligned text; the first `left` columns flush left, the others flush right."""
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out cells as aligned text: columns of numbers flush right, the others flush left."""
     widths = [max(map(len, cells)) for cells in zip(header, *rows, strict=True)]
+    right = _number_columns(header, rows)
 
     def line(cells: Sequence[str]) -> str:
         padded = (
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+            cell.rjust(width) if flush else cell.ljust(width)
+            for cell, width, flush in zip(cells, widths, right, strict=True)
         )
         return "  ".join(padded).rstrip()
 
     return "\n".join(map(line, [header, *rows]))
 
 
-def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "", left: int = 1) -> str:
+def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "") -> str:
     """Lay out cells as an HTML table that needs no style sheet; every cell is escaped."""
+    right = _number_columns(header, rows)
 
     def cells(tag: str, texts: Sequence[str]) -> str:
-        aligned = ("left" if i < left else "right" for i in range(len(texts)))
         return "".join(
-            f'<{tag} style="text-align:{side}">{html.escape(text)}</{tag}>'
-            for side, text in zip(aligned, texts, strict=True)
+            f'<{tag} style="padding:0 0.6em;text-align:{"right" if flush else "left"}">{html.escape(text)}</{tag}>'
+            for text, flush in zip(texts, right, strict=True)
         )
 
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     title = f'<caption style="text-align:left">{html.escape(caption)}</caption>' if caption else ""
     return f"<table>{title}<thead><tr>{cells('th', header)}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _number_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[bool]:
+    """Tell which columns hold numbers, intervals, or dashes for want of one."""
+    columns = zip(*rows, strict=True) if rows else ([] for _ in header)
+    return [all(NUMBER.match(cell) for cell in cells) for cells in columns]

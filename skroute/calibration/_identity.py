@@ -24,6 +24,8 @@ class IdentityCalibrator(BaseEstimator):
     from_proba_ : bool
         Whether the scores it was fitted on were probabilities. If not, the link is softmax (all classes) or the
         logistic function (one class).
+    n_classes_ : int or None
+        The number of columns; None where it was fitted on the scores of one class.
 
     Examples
     --------
@@ -54,8 +56,11 @@ class IdentityCalibrator(BaseEstimator):
         if np.ndim(scores) == 1:
             values = check_score_column(scores)
             self.from_proba_ = bool(((values >= 0.0) & (values <= 1.0)).all())
+            self.n_classes_: int | None = None
         else:
-            self.from_proba_ = is_proba(check_scores(scores))
+            values = check_scores(scores)
+            self.from_proba_ = is_proba(values)
+            self.n_classes_ = values.shape[1]
         return self
 
     def predict(self, scores: Any) -> NDArray[np.float64]:
@@ -89,7 +94,7 @@ class IdentityCalibrator(BaseEstimator):
             Each row sums to one.
         """
         check_is_fitted(self)
-        values = check_scores(scores)
+        values = check_scores(scores, self.n_classes_)
         if self.from_proba_:
             return normalise(np.clip(np.nan_to_num(values, nan=0.0), 0.0, 1.0))
         return softmax(np.where(np.isnan(values), -np.inf, values), axis=1)

@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
+from skroute._validation import SUM_TOLERANCE
 from skroute.calibration._identity import IdentityCalibrator
 from skroute.calibration._per_class import ONE_VS_REST, PerClassCalibrator
-from skroute.calibration._scores import is_proba
+from skroute.calibration._scores import normalise
 from skroute.calibration._temperature import TemperatureCalibrator
 
-__all__ = ["METHODS", "fit_calibrator", "make_calibrator", "wants_proba"]
+__all__ = ["METHODS", "fit_calibrator", "make_calibrator", "predict_calibrated", "wants_proba"]
 
 JOINT = {"temperature": TemperatureCalibrator, "none": IdentityCalibrator}
 METHODS = ("temperature", "sigmoid", "isotonic", "none")
@@ -54,6 +55,8 @@ def make_calibrator(method: Any) -> Any:
 
 def wants_proba(method: Any) -> bool:
     """Tell whether a method keeps the model's own probabilities for some class, so that they must be asked for."""
+    if isinstance(method, PerClassCalibrator):
+        return wants_proba(method.calibrators)
     if isinstance(method, Mapping):
         return any(wants_proba(kind) for kind in method.values())
     return isinstance(method, IdentityCalibrator) or (isinstance(method, str) and method == "none")
@@ -75,8 +78,30 @@ def fit_calibrator(
     return clone(calibrator).fit(fill_unscored(scores), codes, **params)
 
 
+def predict_calibrated(calibrator: Any, scores: NDArray[np.float64], classes: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the probabilities of a fitted calibrator, of ours or of somebody else's, one column for every class."""
+    if has_fit_parameter(calibrator, "classes"):
+        ours: NDArray[np.float64] = calibrator.predict_proba(scores)
+        return ours
+    proba = np.asarray(calibrator.predict_proba(fill_unscored(scores)), dtype=np.float64)
+    known = getattr(calibrator, "classes_", None)
+    if known is not None and len(known) < len(classes):
+        # It was fitted on codes, and not every class was among them.
+        placed = np.zeros((len(proba), len(classes)))
+        placed[:, known] = proba
+        proba = placed
+    unscored = np.isnan(scores)
+    return normalise(np.where(unscored, 0.0, proba)) if unscored.any() else proba
+
+
 def fill_unscored(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give cells without a score the least one, for calibrators that do not know our mark for them."""
-    if not np.isnan(scores).any():
+    """Give cells without a score the least one of their row, for calibrators that do not know our mark for them.
+
+    Row by row, so that a row is calibrated alike whatever it comes with; the least probability is 0.
+    """
+    unscored = np.isnan(scores)
+    if not unscored.any():
         return scores
-    return np.where(np.isnan(scores), 0.0 if is_proba(scores) else np.nanmin(scores), scores)
+    least = np.nanmin(scores, axis=1, keepdims=True)
+    inside = (least >= 0.0) & (np.abs(np.nansum(scores, axis=1, keepdims=True) - 1.0) <= SUM_TOLERANCE)
+    return np.where(unscored, np.where(inside, 0.0, least), scores)

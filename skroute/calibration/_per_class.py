@@ -114,6 +114,9 @@ class PerClassCalibrator(BaseEstimator):
             if calibrator is not None and known.any():
                 proba[known, i] = np.clip(calibrator.predict(values[known, i]), 0.0, 1.0)
         if shared:
+            if self.calibrators_[0] is None:
+                # Nothing was learned, which must not read as certainty of the other class.
+                proba[:, 1] = np.where(np.isnan(values[:, 1]), 0.0, 0.5)
             # A class that was not scored leaves all to the other one.
             proba[:, 1] = np.where(np.isnan(values[:, 0]), 1.0, proba[:, 1])
             proba[:, 0] = 1.0 - proba[:, 1]
@@ -128,6 +131,8 @@ class PerClassCalibrator(BaseEstimator):
         rest = _make(choice.get(REST, "sigmoid"))
         named = {label: kind for label, kind in choice.items() if label != REST}
         positions = label_positions(named, classes, "The dict of calibration methods")
+        if len(set(positions)) < len(positions):
+            raise ValueError(f"The dict of calibration methods names one class twice: {list(named)}.")
         made = {kind: _make(kind) for kind in named.values() if isinstance(kind, str)}
         made |= {choice[REST]: rest} if isinstance(choice.get(REST), str) else {}
         kinds = [rest] * len(classes)

@@ -117,7 +117,9 @@ class TemperatureCalibrator(BaseEstimator):
 
 def _logits(scores: NDArray[np.float64], from_proba: bool, floor: float) -> NDArray[np.float64]:
     """Return logits, shifted so that the largest of each row is 0; a class that was not scored has -inf."""
-    logits = np.log(np.maximum(scores, 0.0) + floor) if from_proba else scores
+    with np.errstate(divide="ignore"):
+        # Without a floor, the logarithm of an exact zero is -inf, as meant.
+        logits = np.log(np.maximum(scores, 0.0) + floor) if from_proba else scores
     logits = np.where(np.isnan(logits), -np.inf, logits)
     shifted: NDArray[np.float64] = logits - logits.max(axis=1, keepdims=True)
     return shifted

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
-from skroute.calibration import fit_calibrator
+from skroute.calibration import fit_calibrator, predict_calibrated
 from skroute.classifier._callbacks import fit_task, subtask
 from skroute.classifier._response import scores, take, take_params, take_split
 from skroute.classifier._splits import DEFAULT_FOLDS, Split
@@ -40,8 +40,7 @@ class CalibratedModel:
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return calibrated probabilities of shape (n_samples, n_classes)."""
         raw = scores(self.estimator, X, self.classes, self.proba_first)
-        proba: NDArray[np.float64] = self.calibrator.predict_proba(raw)
-        return proba
+        return predict_calibrated(self.calibrator, raw, self.classes)
 
 
 @dataclass(frozen=True)
@@ -160,5 +159,5 @@ def _unseen_proba(
         held = fold_of == fold
         fitting = ~held if len(folds) > 1 else held
         fitted = fit_calibrator(calibrator, row_scores[fitting], codes[fitting], classes, _of(weight, fitting))
-        proba[held] = fitted.predict_proba(row_scores[held])
+        proba[held] = predict_calibrated(fitted, row_scores[held], classes)
     return proba

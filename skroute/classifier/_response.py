@@ -4,11 +4,24 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from skroute._validation import label_positions
 
-__all__ = ["response_name", "scores", "take", "take_params", "take_split"]
+__all__ = ["is_frozen", "needs_kernel_columns", "response_name", "scores", "take", "take_params", "take_split"]
+
+
+def is_frozen(estimator: Any) -> bool:
+    """Tell whether the classifier is fitted already, and stays so."""
+    last = estimator[-1] if isinstance(estimator, Pipeline) and len(estimator) else estimator
+    return isinstance(last, FrozenEstimator)
+
+
+def needs_kernel_columns(estimator: Any) -> bool:
+    """Tell whether the columns of X are rows of X, so that they must be cut with the rows that it is fitted on."""
+    return bool(get_tags(estimator).input_tags.pairwise) and not is_frozen(estimator)
 
 
 def take(values: Any, rows: NDArray[np.intp]) -> Any:
@@ -24,7 +37,7 @@ def take(values: Any, rows: NDArray[np.intp]) -> Any:
 
 def take_split(estimator: Any, X: Any, rows: NDArray[np.intp], train: NDArray[np.intp]) -> Any:
     """Return some rows of X; of a precomputed kernel, also the columns of the training rows."""
-    if get_tags(estimator).input_tags.pairwise:
+    if needs_kernel_columns(estimator):
         return X[np.ix_(rows, train)]
     return take(X, rows)
 

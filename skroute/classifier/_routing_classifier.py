@@ -7,8 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVC
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d, get_tags, indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
@@ -21,13 +19,15 @@ from skroute.calibration import make_calibrator, wants_proba
 from skroute.classifier._cache import cached_call
 from skroute.classifier._callbacks import CallbackSupportMixin, begin_fit, end_fit, with_callbacks
 from skroute.classifier._cross_fit import CalibratedModel, CrossFit, cross_fit
-from skroute.classifier._response import response_name, take, take_params
+from skroute.classifier._response import is_frozen, needs_kernel_columns, response_name, take, take_params
 from skroute.classifier._splits import make_splits, split_holdout
 from skroute.classifier._warnings import warn_of_lost_weights, warn_of_rare_classes
 from skroute.reliability import ReliabilityTable, reliability_table
 from skroute.routing import RoutePolicy, RouteTable
 
 __all__ = ["RoutingClassifier"]
+
+LEAST_PROBA = 1e-12
 
 
 def _has_decision_function(self: "RoutingClassifier") -> bool:
@@ -155,8 +155,8 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         -------
         self : object
         """
-        if self.policy is None and "policy" not in params and any(name.startswith("policy__") for name in params):
-            self.policy = RoutePolicy()
+        if params.get("policy", self.policy) is None and any(name.startswith("policy__") for name in params):
+            params["policy"] = RoutePolicy()
         super().set_params(**params)
         return self
 
@@ -280,10 +280,10 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         Returns
         -------
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            For two classes the log-odds of ``classes_[1]``, else the log-probability of each class; at least -36.05.
+            For two classes the log-odds of ``classes_[1]``, else the log-probability of each class; at least -27.64.
         """
-        # A calibrator can write exact zeros, and below the spacing of floats at 1 nothing is known.
-        logs = np.log(np.maximum(self.predict_proba(X), np.finfo(np.float64).eps))
+        # A calibrator can write exact zeros, or what rounding makes of them; a logarithm would tell these apart.
+        logs = np.log(np.maximum(self.predict_proba(X), LEAST_PROBA))
         return logs[:, 1] - logs[:, 0] if logs.shape[1] == 2 else logs
 
     def predict_route(self, X: Any) -> NDArray[np.str_]:
@@ -372,9 +372,14 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         share: Any = self.holdout
         if share is not None and not (isinstance(share, Real) and 0.0 < float(share) < 1.0):
             raise _bad_parameter("holdout", "a float in (0, 1) or None", share)
-        if self.policy is not None and not all(hasattr(self.policy, name) for name in ("fit", "decide", "explain")):
+        is_policy = all(hasattr(self.policy, name) for name in ("fit", "decide", "explain"))
+        if self.policy is not None and (isinstance(self.policy, type) or not is_policy):
             raise _bad_parameter("policy", "a policy, such as RoutePolicy(), or None", self.policy)
-        ensemble = not _is_frozen(base) if isinstance(self.ensemble, str) else bool(self.ensemble)
+        ensemble = not is_frozen(base) if isinstance(self.ensemble, str) else bool(self.ensemble)
+        if needs_kernel_columns(base) and (ensemble or share is not None):
+            # A model of some rows would need other columns to predict than the caller can know of.
+            name, demand = ("ensemble", "False") if ensemble else ("holdout", "None")
+            raise _bad_parameter(name, f"{demand} with a precomputed kernel", getattr(self, name))
         return base, ensemble, calibrator
 
     @staticmethod
@@ -401,7 +406,7 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         if weight is not None:
             if has_fit_parameter(base, "sample_weight"):
                 estimator_params["sample_weight"] = weight
-            elif not _is_frozen(base):
+            elif not is_frozen(base):
                 warn_of_lost_weights(base)
         return estimator_params, {}
 
@@ -438,21 +443,18 @@ def _bad_parameter(name: str, demand: str, value: Any) -> ValueError:
     return ValueError(f"The {name!r} parameter of RoutingClassifier must be {demand}. Got {value!r} instead.")
 
 
-def _is_frozen(estimator: Any) -> bool:
-    last = estimator[-1] if isinstance(estimator, Pipeline) and len(estimator) else estimator
-    return isinstance(last, FrozenEstimator)
-
-
 def _encode(y: NDArray[Any], base: Any) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """Return the classes, those of a frozen classifier included, and the labels as integers."""
     classes = np.unique(y)
-    if _is_frozen(base) and hasattr(base, "classes_"):
+    if is_frozen(base) and hasattr(base, "classes_"):
         known = np.asarray(base.classes_)
         if (known.dtype.kind in "OUS") != (classes.dtype.kind in "OUS"):
             raise ValueError(f"y must hold labels like those of the frozen estimator, {known!r}, got {classes!r}.")
         classes = np.union1d(known, classes)
     if len(classes) < 2:
-        raise ValueError(f"y must hold at least two classes to fit a classifier; it holds one class: {classes[0]!r}.")
+        raise ValueError(
+            f"y must hold at least two classes to fit a classifier; it holds one class: {classes.tolist()[0]!r}."
+        )
     return classes, np.searchsorted(classes, y)
 
 

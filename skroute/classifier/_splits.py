@@ -1,12 +1,15 @@
 """Which rows fit what: cross-validation that survives rare classes, and the share held out for the policy."""
 
 import warnings
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import LeaveOneOut, StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.utils import check_random_state
+
+from skroute._validation import check_count
 
 __all__ = ["DEFAULT_FOLDS", "make_splits", "split_holdout"]
 
@@ -32,14 +35,16 @@ def make_splits(cv: Any, X: Any, y: NDArray[Any], codes: NDArray[np.intp], param
     Raises
     ------
     ValueError
-        If `cv` asks for more folds than the rarest class has rows, or no two folds can be made.
+        If `cv` is not one of these, asks for more folds than the rarest class has rows, or no two folds can be made.
     """
     counts = np.bincount(codes)
     counts = counts[counts > 0]
     if cv is None:
         return _stratified(codes, counts)
+    if isinstance(cv, Real):
+        check_count(cv, "cv", "RoutingClassifier", least=2)
     # The same demand, in the same words, as CalibratedClassifierCV.
-    n_folds = cv if isinstance(cv, int) else getattr(cv, "n_splits", None)
+    n_folds = cv if isinstance(cv, Integral) else getattr(cv, "n_splits", None)
     if n_folds and counts.min() < n_folds:
         raise ValueError(
             f"Requesting {n_folds}-fold cross-validation but provided less than {n_folds} examples for at least one "
@@ -81,23 +86,34 @@ def split_holdout(
     Every class keeps at least one row to fit on; a class of one row has none held out.
     """
     random = check_random_state(random_state)
-    if groups is not None:
-        folds = StratifiedGroupKFold(max(2, round(1.0 / share)), shuffle=True, random_state=random)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The least populated class in y", category=UserWarning)
-            kept, held = next(iter(folds.split(np.zeros(len(codes)), codes, groups)))
-        lost = np.setdiff1d(codes, codes[kept])
-        if lost.size:
-            raise ValueError(
-                f"holdout={share:g} with these groups leaves no row to fit on for {lost.size} of the classes; "
-                "use a smaller share, or holdout=None."
-            )
-        return kept, held
+    kept, held = _by_class(share, codes, random) if groups is None else _by_group(share, codes, groups, random)
+    if not held.size:
+        raise ValueError(f"holdout={share:g} of {len(codes)} rows holds out none; give more rows or a larger share.")
+    return kept, held
+
+
+def _by_class(share: float, codes: NDArray[np.intp], random: Any) -> Split:
     chosen = []
     for code in np.unique(codes):
         rows = random.permutation(np.flatnonzero(codes == code))
         chosen.append(rows[: min(round(share * len(rows)), len(rows) - 1)])
     held = np.sort(np.concatenate(chosen))
-    if not held.size:
-        raise ValueError(f"holdout={share:g} of {len(codes)} rows holds out none; give more rows or a larger share.")
     return np.setdiff1d(np.arange(len(codes)), held), held
+
+
+def _by_group(share: float, codes: NDArray[np.intp], groups: Any, random: Any) -> Split:
+    n_folds, n_groups = max(2, round(1.0 / min(share, 1.0 - share))), len(np.unique(groups))
+    if n_groups < n_folds:
+        raise ValueError(f"holdout={share:g} needs at least {n_folds} groups, got {n_groups}.")
+    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=random)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class in y", category=UserWarning)
+        rest, fold = next(iter(folds.split(np.zeros(len(codes)), codes, groups)))
+    kept, held = (rest, fold) if share <= 0.5 else (fold, rest)
+    lost = np.setdiff1d(codes, codes[kept])
+    if lost.size:
+        raise ValueError(
+            f"holdout={share:g} with these groups leaves no row to fit on for {lost.size} of the classes; "
+            "use a smaller share, or holdout=None."
+        )
+    return kept, held

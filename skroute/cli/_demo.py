@@ -34,7 +34,7 @@ DESCRIPTION = (
 TICKETS_METHOD = {"security_incident": "isotonic", "*": "none"}
 FILE_METHOD = "temperature"
 # Fewer tuning rows than this say too little about an error of a few per cent.
-LEAST_ROWS = 30
+LEAST_ROWS = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,6 +100,10 @@ def run(arguments: argparse.Namespace) -> None:
 def _tickets(arguments: argparse.Namespace) -> Tickets:
     if not 0.0 < arguments.max_error < 1.0:
         raise CommandError(f"--max-error must lie between 0 and 1, got {arguments.max_error:g}")
+    if not 0 <= arguments.seed < 2**32:
+        raise CommandError(f"--seed must lie between 0 and 2**32 - 1, got {arguments.seed}")
+    if arguments.jobs == 0:
+        raise CommandError("--jobs must be a number of workers, or -1 for one a core, got 0")
     if arguments.file is None:
         if arguments.text or arguments.label:
             raise CommandError("--text and --label name columns of FILE, but no FILE is given")

@@ -1,6 +1,20 @@
-"""Figures of routing, and scorers that put them into cross-validation and searches."""
+"""Figures of calibration and of routing, and scorers that put them into cross-validation and searches."""
 
+from skroute.metrics._calibration_error import calibration_error
+from skroute.metrics._calibration_test import CalibrationTestResult, calibration_test
 from skroute.metrics._route_scorer import RouteScorer
 from skroute.metrics._routing_report import RoutingReport, routing_report
+from skroute.metrics._score_decomposition import ScoreDecomposition, score_decomposition
+from skroute.metrics._smooth_calibration_error import smooth_calibration_error
 
-__all__ = ["RouteScorer", "RoutingReport", "routing_report"]
+__all__ = [
+    "CalibrationTestResult",
+    "RouteScorer",
+    "RoutingReport",
+    "ScoreDecomposition",
+    "calibration_error",
+    "calibration_test",
+    "routing_report",
+    "score_decomposition",
+    "smooth_calibration_error",
+]

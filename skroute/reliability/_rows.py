@@ -83,13 +83,13 @@ class ReliabilityRows(Tabular):
         return f"ReliabilityRows({self._brief()})"
 
     def __str__(self) -> str:
-        return text_table(*self._cells(), left=2)
+        return text_table(*self._cells())
 
     def _repr_html_(self) -> str:
         return self._html(repr(self))
 
     def _html(self, caption: str) -> str:
-        return html_table(*self._cells(), caption=caption, left=2)
+        return html_table(*self._cells(), caption=caption)
 
     def _brief(self) -> str:
         """Return the number of rows and of the verdicts that call for action."""
@@ -104,20 +104,27 @@ class ReliabilityRows(Tabular):
             "bin": [_bin_text(*edges) for edges in zip(shown.low, shown.high, strict=True)],
             "count": [str(count) for count in shown.count],
             "weight": [f"{weight:.6g}" for weight in shown.weight],
-            "confidence": [f"{value:.3f}" for value in shown.confidence],
-            "accuracy": [f"{value:.3f}" for value in shown.accuracy],
+            "confidence": [_figure(value) for value in shown.confidence],
+            "accuracy": [_figure(value) for value in shown.accuracy],
             "interval": [
-                f"{low:.3f} to {high:.3f}" for low, high in zip(shown.interval_low, shown.interval_high, strict=True)
+                f"{_figure(low)} to {_figure(high)}" if not np.isnan(low) else "-"
+                for low, high in zip(shown.interval_low, shown.interval_high, strict=True)
             ],
-            "gap": [f"{value:+.3f}" for value in shown.gap],
+            "gap": [_figure(value, "+") for value in shown.gap],
             "verdict": shown.verdict.tolist(),
             "inverted": ["yes" if inverted else "" for inverted in shown.inverted],
         }
+        if (shown.high - shown.low == 1.0).all():
+            del columns["bin"]
         if np.array_equal(self.weight, self.count):
             del columns["weight"]
         if not self.inverted.any():
             del columns["inverted"]
         return list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
+
+
+def _figure(value: float, sign: str = "") -> str:
+    return "-" if np.isnan(value) else f"{value:{sign}.3f}"
 
 
 def _bin_text(low: float, high: float) -> str:

@@ -32,7 +32,8 @@ def least_entropy(top: float, n_classes: int, margin: float = 0.0) -> float:
     The rest is packed into atoms of the largest size that the margin leaves, ``top - margin``.
     """
     rest, atom = 1.0 - top, top - margin
-    if rest <= 0.0:
+    # One ulp under a top, or a margin, of 1 the atom is rounded to nothing, and with it the rest.
+    if rest <= 0.0 or atom <= 0.0:
         return 0.0
     full = math.floor(rest / atom + ACCURACY)
     remainder = max(rest - full * atom, 0.0)
@@ -86,7 +87,8 @@ class GateAudit:
         always fails below `lower` and always passes from `upper`; "escalate_entropy" always fires below `lower` and
         never above `upper`. For a watch, `upper` is the largest confidence that another class can have when it fires.
     status : str
-        "live"; "dead": it can never change a route; "off"; "never": the class is never auto-routed or watched.
+        "live"; "dead": with the other numbers as they are it can never change a route; "off": switched off, or a watch
+        that is reported only; "never": the class is never auto-routed or watched.
     note : str
         Why, in a few words.
     """
@@ -123,6 +125,17 @@ class PolicyAudit(Tabular):
     def of(self, gate: str, label: object = None) -> GateAudit:
         """Return the entry of one gate, and of one class where the gate has a number for each.
 
+        Parameters
+        ----------
+        gate : str
+            "threshold", "margin", "max_entropy", "escalate_entropy" or "watch".
+        label : class, default=None
+            The class of a threshold or watch.
+
+        Returns
+        -------
+        entry : GateAudit
+
         Raises
         ------
         KeyError
@@ -143,10 +156,10 @@ class PolicyAudit(Tabular):
 
     def __str__(self) -> str:
         """Return the audit as text."""
-        return f"{self!r}\n{text_table(*self._shown(), left=2)}"
+        return f"{self!r}\n{text_table(*self._shown())}"
 
     def _repr_html_(self) -> str:
-        return html_table(*self._shown(), caption=repr(self), left=2)
+        return html_table(*self._shown(), caption=repr(self))
 
     def _shown(self) -> tuple[list[str], list[list[str]]]:
         def number(value: object) -> str:
@@ -168,13 +181,14 @@ def audit_gates(
     margin: float | None,
     max_entropy: float | None,
     escalate_entropy: float | None,
+    watch_order: str,
 ) -> PolicyAudit:
     """Audit the numbers of a policy; `thresholds` holds one for every class, or one for all under the key None."""
     audit = _Audit(n_classes, [t for t in thresholds.values() if t <= 1.0], margin, max_entropy)
     gates = [audit.threshold(label, value) for label, value in thresholds.items()]
     gates += [audit.margin_gate(), audit.entropy_gate()]
     gates += [audit.escalation(escalate_entropy, any(t > 1.0 for t in thresholds.values()))]
-    gates += [audit.watch(label, value, thresholds) for label, value in watch.items()]
+    gates += [audit.watch(label, value, thresholds, watch_order) for label, value in watch.items()]
     return PolicyAudit(n_classes, tuple(gates))
 
 
@@ -210,8 +224,11 @@ class _Audit:
         sure = margin_sure(self.margin)
         least = min(self.thresholds, default=1.0)
         dead = self.margin <= 0.0 or max(least, self.by_entropy) >= sure - ACCURACY
-        note = f"every auto row has confidence {max(least, self.by_entropy):.4f} or more" if dead else ""
+        note = self._why_dead(max(least, self.by_entropy)) if dead else ""
         return GateAudit("margin", None, self.margin, self.by_margin, sure, "dead" if dead else "live", note)
+
+    def _why_dead(self, least: float) -> str:
+        return f"every auto row has confidence {least:.4f} or more" if self.thresholds else "nothing is auto-routed"
 
     def entropy_gate(self) -> GateAudit:
         """Audit the entropy gate: dead where every threshold, or the margin, leaves the rest too little."""
@@ -220,12 +237,12 @@ class _Audit:
         sure = entropy_sure(self.max_entropy, self.n_classes)
         least = max(min(self.thresholds, default=1.0), self.by_margin)
         dead = least >= sure - ACCURACY
-        note = f"every auto row has confidence {least:.4f} or more" if dead else ""
+        note = self._why_dead(least) if dead else ""
         status = "dead" if dead else "live"
         return GateAudit("max_entropy", None, self.max_entropy, self.by_entropy, sure, status, note)
 
     def escalation(self, level: float | None, some_never: bool) -> GateAudit:
-        """Audit escalation: dead where every row that is not auto-routed escalates: nothing is left to ask about."""
+        """Audit escalation: dead where every row is auto-routed."""
         if level is None:
             return GateAudit("escalate_entropy", None, math.nan, 0.0, 0.0, "off", "nothing escalates")
         lower = entropy_needs(level, self.n_classes)
@@ -236,20 +253,36 @@ class _Audit:
             asks |= threshold > 1.0 / self.n_classes and least_entropy(threshold, self.n_classes) < level
         asks |= self.margin > 0.0 and least_entropy(margin_sure(self.margin), self.n_classes) < level
         asks |= self.max_entropy < level
+        if self._passes_all(some_never):
+            return GateAudit("escalate_entropy", None, level, lower, upper, "dead", "every row is auto-routed")
         note = "" if asks else "every row that is not auto-routed escalates; none is left to clarify"
-        return GateAudit("escalate_entropy", None, level, lower, upper, "live" if asks else "dead", note)
+        return GateAudit("escalate_entropy", None, level, lower, upper, "live", note)
 
-    def watch(self, label: object, level: float, thresholds: dict[object, float]) -> GateAudit:
-        """Audit a watch: it holds back a row only if what the watch leaves still passes the gates."""
+    def _passes_all(self, some_never: bool) -> bool:
+        open_gates = self.margin <= 0.0 and self.max_entropy >= 1.0 and not some_never
+        return open_gates and max(self.thresholds, default=0.0) <= 1.0 / self.n_classes + ACCURACY
+
+    def watch(self, label: object, level: float, thresholds: dict[object, float], watch_order: str) -> GateAudit:
+        """Audit a watch: dead where it fires on auto rows of its class only.
+
+        It holds back a row only if it goes first, and if what it leaves to the class on top still passes the gates.
+        """
         if level > 1.0:
             return GateAudit("watch", label, level, math.nan, math.nan, "never", "never watched")
-        others = [t for other, t in thresholds.items() if other is None or str(other) != str(label)]
         rest = 1.0 - level
+        if watch_order == "flag":
+            return GateAudit("watch", label, level, math.nan, rest, "off", "reported only")
+        own = next((t for other, t in thresholds.items() if str(other) == str(label)), thresholds.get(None, 1.0))
+        sure = max(own, margin_sure(self.margin), entropy_sure(self.max_entropy, self.n_classes))
+        if level > 0.5 and level >= sure - ACCURACY:
+            return GateAudit("watch", label, level, math.nan, rest, "dead", "every row that fires it is auto-routed")
+        others = [t for other, t in thresholds.items() if other is None or str(other) != str(label)]
         # The most certain such row holds nothing but the watched class and the one on top.
         passes = (
             rest >= min(others, default=1.0) - ACCURACY
             and rest - level >= self.margin - ACCURACY
             and float(entr(rest) + entr(level)) / math.log(self.n_classes) <= self.max_entropy + ACCURACY
         )
-        note = "" if passes else "cannot hold back an auto row: the gates already do"
+        holds_none = watch_order == "before" and not passes
+        note = "cannot hold back an auto row: the gates already do" if holds_none else ""
         return GateAudit("watch", label, level, math.nan, rest, "live", note)

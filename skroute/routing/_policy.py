@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skroute._validation import check_level, check_mapping, check_option, check_proba, encode_labels, label_positions
+from skroute._validation import (
+    check_classes,
+    check_count,
+    check_level,
+    check_mapping,
+    check_option,
+    check_proba,
+    encode_labels,
+    label_positions,
+)
 from skroute.exceptions import DeadGateWarning
 from skroute.routing._audit import GateAudit, PolicyAudit, audit_gates
 from skroute.routing._gates import ROUTES, WATCH_ORDERS, Gates
@@ -19,6 +28,9 @@ from skroute.routing._keyed_params import KeyedParamsMixin
 from skroute.routing._route_table import RouteTable, route_table
 
 __all__ = ["RoutePolicy"]
+
+# The parameters that are one number, or one word, for all classes.
+GATES = ("margin", "max_entropy", "escalate_entropy", "watch_order")
 
 
 class RoutePolicy(KeyedParamsMixin, BaseEstimator):
@@ -218,15 +230,14 @@ class RoutePolicy(KeyedParamsMixin, BaseEstimator):
             check_is_fitted(self)
             return audit_gates(
                 len(self.classes_), self.thresholds_, self.watch_, self.margin_, self.max_entropy_,
-                self.escalate_entropy_,
+                self.escalate_entropy_, self.watch_order_,
             )  # fmt: skip
-        if isinstance(n_classes, bool) or n_classes != int(n_classes) or n_classes < 2:
-            raise ValueError(f"n_classes must be an int of at least 2, got {n_classes!r}.")
+        n_classes = check_count(n_classes, "n_classes", f"{type(self).__name__}.audit", least=2)
         numbers = self._numbers()
         thresholds = {None: numbers["threshold"]} | self._levels("thresholds")
         return audit_gates(
-            int(n_classes), thresholds, self._levels("watch"), numbers["margin"], numbers["max_entropy"],
-            numbers["escalate_entropy"],
+            n_classes, thresholds, self._levels("watch"), numbers["margin"], numbers["max_entropy"],
+            numbers["escalate_entropy"], numbers["watch_order"],
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
@@ -247,6 +258,7 @@ class RoutePolicy(KeyedParamsMixin, BaseEstimator):
             data["classes"] = self.classes_.tolist()
             data["thresholds"] = [_to_json(self.thresholds_[label]) for label in self.classes_.tolist()]
             data["watch"] = _to_json(self.watch_)
+            data |= {name: getattr(self, f"{name}_") for name in GATES}
         return data
 
     @classmethod
@@ -268,7 +280,8 @@ class RoutePolicy(KeyedParamsMixin, BaseEstimator):
         ValueError
             If the data describe another kind of policy, or miss or misname a part.
         """
-        if not isinstance(data, Mapping) or data.get("policy") != cls.__name__ or "params" not in data:
+        known_kind = isinstance(data, Mapping) and data.get("policy") == cls.__name__
+        if not known_kind or not isinstance(data.get("params"), Mapping):
             raise ValueError(f"data must be what {cls.__name__}.to_dict() returns, got {data!r}.")
         known = inspect.signature(cls).parameters
         unknown = [name for name in data["params"] if name not in known]
@@ -276,15 +289,31 @@ class RoutePolicy(KeyedParamsMixin, BaseEstimator):
             raise ValueError(f"data names parameters that {cls.__name__} does not have: {unknown}.")
         policy = cls(**{name: _from_json(value) for name, value in data["params"].items()})
         if "classes" in data:
-            uniform = np.full((1, len(data["classes"])), 1.0 / len(data["classes"]))
-            with warnings.catch_warnings():
-                # Whoever wrote the file was told when it was fitted.
-                warnings.simplefilter("ignore", DeadGateWarning)
-                policy.fit(uniform, classes=data["classes"])
-            labels = policy.classes_.tolist()
-            policy.thresholds_ = dict(zip(labels, map(float, data["thresholds"]), strict=True))
-            policy.watch_ = policy._match(_from_json(data["watch"]), "watch", policy.classes_)
+            policy._restore(data)
         return policy
+
+    def _restore(self, data: Mapping[str, Any]) -> None:
+        """Take over the fitted numbers in `data`, checked as parameters are: they may differ from the parameters."""
+        classes = check_classes(data["classes"])
+        missing = [name for name in ("thresholds", "watch", *GATES) if name not in data]
+        thresholds = data.get("thresholds")
+        if missing or not isinstance(thresholds, list) or len(thresholds) != len(classes):
+            raise ValueError(
+                f"data of a fitted policy must hold one threshold a class, and watch, {', '.join(GATES)}; got {data!r}."
+            )
+        numbers = RoutePolicy(
+            thresholds={label: _from_json(level) for label, level in zip(classes.tolist(), thresholds, strict=True)},
+            watch=_from_json(data["watch"]),
+            **{name: data[name] for name in GATES},
+        )
+        uniform = np.full((1, len(classes)), 1.0 / len(classes))
+        with warnings.catch_warnings():
+            # Whoever wrote the file was told when it was fitted.
+            warnings.simplefilter("ignore", DeadGateWarning)
+            self.fit(uniform, classes=classes)
+            numbers.fit(uniform, classes=classes)
+        for name in ("thresholds", "watch", *GATES):
+            setattr(self, f"{name}_", getattr(numbers, f"{name}_"))
 
     def _numbers(self) -> dict[str, Any]:
         """Return the parameters that are single numbers, checked."""
@@ -362,7 +391,7 @@ def _to_json(value: Any) -> Any:
         return {str(label): _to_json(level) for label, level in value.items()}
     if isinstance(value, np.generic):
         value = value.item()
-    return "inf" if isinstance(value, float) and math.isinf(value) else value
+    return "inf" if value == math.inf else value
 
 
 def _from_json(value: Any) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from skroute.routing._route_table import RouteTable
@@ -97,8 +98,13 @@ def _reach(estimator: Any, X: Any, method: str) -> tuple[Any, Any]:
     """Return the innermost estimator that has `method`, and X as it arrives there."""
     if hasattr(estimator, method):
         return estimator, X
+    if isinstance(estimator, FrozenEstimator):
+        return _reach(estimator.estimator, X, method)
     if isinstance(estimator, Pipeline):
-        return _reach(estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X, method)
+        # Not estimator[:-1].transform: a slice asks its last step whether it is fitted, which stateless ones deny.
+        for _, step in estimator.steps[:-1]:
+            X = X if step is None or step == "passthrough" else step.transform(X)
+        return _reach(estimator[-1], X, method)
     if hasattr(estimator, "best_estimator_"):
         return _reach(estimator.best_estimator_, X, method)
     name = type(estimator).__name__

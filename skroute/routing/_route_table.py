@@ -89,22 +89,28 @@ class RouteTable(Tabular):
     def __str__(self) -> str:
         """Return the first rows as text."""
         more = f"\n({len(self) - SHOWN_ROWS} more rows)" if len(self) > SHOWN_ROWS else ""
-        return f"{self!r}\n{text_table(*self._shown(), left=2)}{more}"
+        return f"{self!r}\n{text_table(*self._shown())}{more}"
 
     def _repr_html_(self) -> str:
-        return html_table(*self._shown(), caption=repr(self), left=2)
+        return html_table(*self._shown(), caption=repr(self))
 
     def _shown(self) -> tuple[list[str], list[list[str]]]:
-        columns = self[:SHOWN_ROWS]._columns()
-        return list(columns), [[_cell(value) for value in row] for row in zip(*columns.values(), strict=True)]
+        # The reason says which gate stopped a row; the three flags would only widen the table.
+        rows = self[:SHOWN_ROWS]._columns()
+        columns = {name: values for name, values in rows.items() if not name.startswith("passed")}
+        cells = [map(_name if field in ("label", "watch") else _cell, values) for field, values in columns.items()]
+        return list(columns), [list(row) for row in zip(*cells, strict=True)]
+
+
+def _name(label: Any) -> str:
+    # As it is spelled: a class True is not a "yes", and a class 2.5 is not a 2.500.
+    return "-" if label is None else str(label)
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, (bool, np.bool_)):
+    if isinstance(value, np.bool_):
         return "yes" if value else "no"
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if isinstance(value, (float, np.floating)) else str(value)
+    return f"{value:.3f}" if isinstance(value, np.floating) else str(value)
 
 
 def route_table(decision: Decision, classes: NDArray[Any]) -> RouteTable:

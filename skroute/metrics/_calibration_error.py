@@ -1,0 +1,144 @@
+"""Binned calibration error: how far stated probabilities are from observed frequencies."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skroute._validation import check_count, check_option
+from skroute.metrics._pairs import read_pairs
+from skroute.reliability._bins import assign_bins, quantile_edges, uniform_edges
+
+__all__ = ["calibration_error"]
+
+OWNER = "calibration_error"
+
+
+def calibration_error(
+    y_true: Any,
+    y_prob: Any = None,
+    *,
+    y_pred: Any = None,
+    confidence: Any = None,
+    classes: Any = None,
+    kind: str = "top-label",
+    norm: str = "l1",
+    n_bins: int = 15,
+    strategy: str = "uniform",
+    debias: bool = False,
+    sample_weight: Any = None,
+) -> float:
+    """Measure how far stated probabilities are from observed frequencies, in bins.
+
+    One figure for a whole model; `skroute.reliability_table` says where it comes from, with its uncertainty. Never select
+    a model by it alone: predicting the base rate everywhere has no calibration error. Log loss must stand beside it.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels.
+    y_prob : array-like or frame of shape (n_samples, n_classes) or (n_samples,), default=None
+        Probabilities. One dimension is the probability of ``classes[1]``.
+    y_pred, confidence : array-like of shape (n_samples,), default=None
+        Predicted labels and the confidence in each, where a log holds no probabilities; "top-label" only.
+    classes : array-like of shape (n_classes,), default=None
+        The class of each column. None: the names of a frame's columns, else the sorted labels of `y_true`.
+    kind : {"top-label", "classwise"}, default="top-label"
+        "top-label": the confidence in the predicted class against how often it is right. "classwise": the
+        probability of each class against how often it is the true one, averaged over the classes.
+    norm : {"l1", "l2", "max"}, default="l1"
+        Weighted mean of the gaps over the bins ("l1", the expected calibration error), root of the weighted mean of
+        their squares ("l2"), or the largest gap ("max").
+    n_bins : int, default=15
+        Number of bins.
+    strategy : {"uniform", "quantile"}, default="uniform"
+        Equally wide bins, or bins that hold equal shares of the rows.
+    debias : bool, default=False
+        Subtract what chance alone contributes; for "l2" only.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights, not negative; a whole weight counts as so many repetitions of the row.
+
+    Returns
+    -------
+    error : float
+        In [0, 1]; 0 is best.
+
+    Raises
+    ------
+    ValueError
+        If a parameter or an input is not as described.
+
+    See Also
+    --------
+    skroute.reliability_table : The gaps behind the figure, by class and bin.
+    smooth_calibration_error : The same without bins.
+
+    Notes
+    -----
+    Bins are left-closed, the last one closed on both sides, as in `reliability_table`; other libraries close them on
+    the right, which differs only for values on an edge. "top-label" pools all predicted classes, which is what is
+    commonly called the ECE [1]_; for one class at a time, see the table. "classwise" is the mean over the classes of
+    the errors or, for "l2", the root of the mean of their squares ([2]_, where it is called marginal).
+
+    The debiased "l2" subtracts ``accuracy * (1 - accuracy) / (n - 1)`` from the squared gap of each bin of n rows, and
+    is cut at 0. A bin of one row says nothing about chance and is left as it is.
+
+    References
+    ----------
+    .. [1] C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On calibration of modern neural networks", ICML 2017,
+       arXiv:1706.04599.
+    .. [2] A. Kumar, P. Liang, T. Ma, "Verified uncertainty calibration", NeurIPS 2019, arXiv:1909.10155.
+
+    Examples
+    --------
+    >>> from skroute.metrics import calibration_error
+    >>> y_true = ["a"] * 6 + ["b"] * 4
+    >>> calibration_error(y_true, y_pred=["a"] * 10, confidence=[0.9] * 10)
+    0.3...
+    """
+    check_option(norm, ("l1", "l2", "max"), "norm", OWNER)
+    check_option(strategy, ("uniform", "quantile"), "strategy", OWNER)
+    n_bins = check_count(n_bins, "n_bins", OWNER)
+    if debias and norm != "l2":
+        raise ValueError(f"debias=True of {OWNER} needs norm='l2', for which the bias has a closed form; got {norm!r}.")
+    pairs = read_pairs(
+        y_true, y_prob, y_pred=y_pred, confidence=confidence, classes=classes, kind=kind,
+        sample_weight=sample_weight, owner=OWNER,
+    )  # fmt: skip
+    errors = []
+    for stated, right in pairs.parts():
+        edges = uniform_edges(n_bins) if strategy == "uniform" else quantile_edges(stated, n_bins, pairs.weight)
+        share, gap, noise = _gaps(stated, right, pairs.weight, edges)
+        if norm == "max":
+            errors.append(np.abs(gap).max())
+        elif norm == "l1":
+            errors.append(share @ np.abs(gap))
+        else:
+            errors.append(share @ (gap**2 - noise * debias))
+    if norm == "max":
+        return float(np.max(errors))
+    mean = float(np.mean(errors))
+    return mean if norm == "l1" else float(np.sqrt(max(mean, 0.0)))
+
+
+def _gaps(
+    stated: NDArray[np.float64],
+    right: NDArray[np.bool_],
+    weight: NDArray[np.float64] | None,
+    edges: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return share of the weight, gap, and expected square of the gap by chance, of every bin that holds a row."""
+    bins = assign_bins(stated, edges)
+    n_bins = len(edges) - 1
+    if weight is None:
+        total = np.bincount(bins, minlength=n_bins).astype(np.float64)
+        hits = np.bincount(bins[right], minlength=n_bins).astype(np.float64)
+        mass = np.bincount(bins, stated, n_bins)
+    else:
+        total = np.bincount(bins, weight, n_bins)
+        hits = np.bincount(bins[right], weight[right], n_bins)
+        mass = np.bincount(bins, weight * stated, n_bins)
+    filled = total > 0.0
+    total, accuracy, confidence = total[filled], hits[filled] / total[filled], mass[filled] / total[filled]
+    noise = np.where(total > 1.0, accuracy * (1.0 - accuracy) / np.maximum(total - 1.0, 1e-300), 0.0)
+    return total / total.sum(), accuracy - confidence, noise

@@ -1,0 +1,115 @@
+"""Calibration error without bins: residuals smoothed at the one bandwidth that asks for no choice."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import dct, idct
+from scipy.optimize import brentq
+
+from skroute.metrics._pairs import read_pairs
+
+__all__ = ["smooth_calibration_error"]
+
+OWNER = "smooth_calibration_error"
+# Cells of the grid; residuals are shared out between the two nearest centres. Enough for 1e-6.
+N_CELLS = 4096
+# Bandwidths narrower than two cells could not be told apart on the grid.
+LEAST_BANDWIDTH = 2.0 / N_CELLS
+
+
+def smooth_calibration_error(
+    y_true: Any,
+    y_prob: Any = None,
+    *,
+    y_pred: Any = None,
+    confidence: Any = None,
+    classes: Any = None,
+    kind: str = "top-label",
+    sample_weight: Any = None,
+) -> float:
+    """Measure calibration without bins, by residuals smoothed with a kernel.
+
+    Unlike the binned error it is continuous in the probabilities, and it has nothing to choose: the bandwidth is the one
+    at which it equals the error itself.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels.
+    y_prob : array-like or frame of shape (n_samples, n_classes) or (n_samples,), default=None
+        Probabilities. One dimension is the probability of ``classes[1]``.
+    y_pred, confidence : array-like of shape (n_samples,), default=None
+        Predicted labels and the confidence in each, where a log holds no probabilities; "top-label" only.
+    classes : array-like of shape (n_classes,), default=None
+        The class of each column. None: the names of a frame's columns, else the sorted labels of `y_true`.
+    kind : {"top-label", "classwise"}, default="top-label"
+        The confidence in the predicted class, or the probability of each class, averaged over the classes.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights, not negative.
+
+    Returns
+    -------
+    error : float
+        In [0, 1]; 0 is best.
+
+    Raises
+    ------
+    ValueError
+        If a parameter or an input is not as described.
+
+    Notes
+    -----
+    With residuals r_i = stated_i - right_i and a Gaussian kernel of bandwidth s that is reflected at 0 and 1, the error
+    at s is the integral of the absolute smoothed residual; it falls in s, and the figure is its fixed point. Residuals
+    are put on a grid of 4096 cells, where the reflected Gaussian is diagonal under a cosine transform, so that each
+    bandwidth costs one transform whatever the number of rows. Errors under 1/2048 are given at that bandwidth.
+
+    References
+    ----------
+    J. Blasiok, P. Nakkiran, "Smooth ECE: principled reliability diagrams via kernel smoothing", ICLR 2024,
+    arXiv:2309.12236.
+
+    Examples
+    --------
+    >>> from skroute.metrics import smooth_calibration_error
+    >>> y_true = ["a"] * 6 + ["b"] * 4
+    >>> round(smooth_calibration_error(y_true, y_pred=["a"] * 10, confidence=[0.9] * 10), 3)
+    0.3
+    """
+    pairs = read_pairs(
+        y_true, y_prob, y_pred=y_pred, confidence=confidence, classes=classes, kind=kind,
+        sample_weight=sample_weight, owner=OWNER,
+    )  # fmt: skip
+    return float(np.mean([_smooth_error(stated, right, pairs.weight) for stated, right in pairs.parts()]))
+
+
+def _smooth_error(stated: NDArray[np.float64], right: NDArray[np.bool_], weight: NDArray[np.float64] | None) -> float:
+    residual = stated - right
+    if weight is None:
+        residual /= len(stated)
+    else:
+        residual *= weight / weight.sum()
+    spectrum = dct(_on_grid(stated, residual), type=2)
+    frequency = np.pi * np.arange(N_CELLS)
+
+    def error(bandwidth: float) -> float:
+        return float(np.abs(idct(spectrum * np.exp(-0.5 * (bandwidth * frequency) ** 2), type=2)).sum())
+
+    if error(LEAST_BANDWIDTH) <= LEAST_BANDWIDTH:
+        return error(LEAST_BANDWIDTH)
+    # The error falls and the bandwidth rises, so they cross once.
+    return error(float(brentq(lambda s: error(s) - s, LEAST_BANDWIDTH, 1.0, xtol=1e-12)))
+
+
+def _on_grid(positions: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share each value out between the two nearest cell centres; beyond the outer centres it is reflected."""
+    place = positions * N_CELLS - 0.5
+    left = np.floor(place).astype(np.intp)
+    right_share = place - left
+    # One cell of margin on either side, folded back below.
+    grid = np.bincount(left + 1, values * (1.0 - right_share), N_CELLS + 2)
+    grid += np.bincount(left + 2, values * right_share, N_CELLS + 2)[: N_CELLS + 2]
+    grid[1] += grid[0]
+    grid[N_CELLS] += grid[N_CELLS + 1]
+    return grid[1 : N_CELLS + 1]

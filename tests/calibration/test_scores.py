@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from skroute.calibration._scores import (
+    check_one_vs_rest,
+    check_score_column,
+    check_scores,
+    check_training,
+    is_proba,
+    normalise,
+)
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([[0.25, 0.75], [1.0, 0.0]], True),
+        ([[0.252, 0.75]], True),
+        ([[0.26, 0.75]], False),
+        ([[-0.1, 1.1]], False),
+        ([[0.5, 0.5], [2.0, -1.0]], False),
+        ([[0.25, np.nan, 0.75]], True),
+        ([[0.25, np.nan, 0.5]], False),
+    ],
+)
+def test_probabilities_lie_in_zero_to_one_and_sum_to_one_up_to_rounding(scores, expected):
+    assert is_proba(np.array(scores)) is expected
+
+
+def test_normalise_divides_by_the_sum_and_makes_zeros_uniform():
+    assert_array_equal(normalise(np.array([[1.0, 3.0], [0.0, 0.0]])), [[0.25, 0.75], [0.5, 0.5]])
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ([1.0, 2.0], r"got \(2,\)"),
+        ([[1.0]], r"got \(1, 1\)"),
+        ([[1.0, 2.0], [-np.inf, 1.0]], "row 1 is not"),
+        ([[1.0, 2.0], [np.nan, np.nan]], "row 1 holds only NaN"),
+    ],
+)
+def test_scores_are_a_matrix_with_something_in_every_row(scores, message):
+    with pytest.raises(ValueError, match=message):
+        check_scores(scores)
+
+
+def test_a_column_of_scores_may_stand_upright():
+    assert_array_equal(check_score_column([[1.0], [2.0]]), [1.0, 2.0])
+
+
+def test_training_data_come_back_as_codes_in_the_order_of_classes():
+    values, codes, labels, weight = check_training([[1, 2], [3, 4]], ["b", "a"], [1, 2], ["b", "a"])
+    assert_array_equal(values, [[1.0, 2.0], [3.0, 4.0]])
+    assert_array_equal(codes, [0, 1])
+    assert_array_equal(labels, ["b", "a"])
+    assert_array_equal(weight, [1.0, 2.0])
+
+
+def test_without_classes_the_sorted_labels_name_the_columns():
+    _, codes, labels, weight = check_training([[1, 2], [3, 4]], ["b", "a"], None, None)
+    assert_array_equal(codes, [1, 0])
+    assert_array_equal(labels, ["a", "b"])
+    assert weight is None
+
+
+@pytest.mark.parametrize(
+    ("y", "weight", "message"),
+    [
+        (["a", "c"], None, "'c', which is not a class"),
+        (["a"], None, "as many rows"),
+        (["a", "b"], [1.0], "one value a row"),
+        (["a", "b"], [1.0, np.nan], "finite and not negative, got nan in row 1"),
+        ([["a", "b"]], None, "one-dimensional"),
+    ],
+)
+def test_training_data_must_fit_each_other(y, weight, message):
+    with pytest.raises(ValueError, match=message):
+        check_training([[1, 2], [3, 4]], y, weight, ["a", "b"])
+
+
+def test_one_vs_rest_drops_rows_without_weight():
+    values, positive, weight = check_one_vs_rest([1.0, 2.0, 3.0], [1, 0, -1], [2.0, 0.0, 1.0])
+    assert_array_equal(values, [1.0, 3.0])
+    assert_array_equal(positive, [True, False])
+    assert_array_equal(weight, [2.0, 1.0])

@@ -1,0 +1,154 @@
+import numpy as np
+import pytest
+import sklearn
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from sklearn.utils.fixes import parse_version
+
+from skroute.calibration import TemperatureCalibrator
+
+OLD_SKLEARN = parse_version(sklearn.__version__) < parse_version("1.8")
+
+
+def beta_by_scipy(logits, y, weight):
+    def loss(log_beta):
+        logs = log_softmax(np.exp(log_beta) * logits, axis=1)
+        return -np.average(logs[np.arange(len(y)), y], weights=weight)
+
+    return np.exp(minimize_scalar(loss, bounds=(-10, 10), method="bounded", options={"xatol": 1e-12}).x)
+
+
+@pytest.mark.parametrize("n_classes", [2, 5])
+@pytest.mark.parametrize("kind", ["logits", "proba"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_temperature_minimises_the_log_loss(sample, n_classes, kind, weighted):
+    scores, y, weight = sample(n_classes)
+    weight = weight if weighted else None
+    given = softmax(scores, axis=1) if kind == "proba" else scores
+    assert_allclose(TemperatureCalibrator().fit(given, y, weight).beta_, beta_by_scipy(scores, y, weight), rtol=1e-6)
+
+
+@pytest.mark.skipif(OLD_SKLEARN, reason="scikit-learn has temperature scaling since 1.8")
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("recorded", ["scores", "proba"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_equals_scikit_learn(sample, sklearn_proba, n_classes, recorded, weighted):
+    scores, y, weight = sample(n_classes)
+    weight = weight if weighted else None
+    if recorded == "proba":
+        scores = softmax(scores, axis=1)
+    elif n_classes == 2:
+        # scikit-learn reads one decision value d as the pair (-d, d).
+        scores[:, 0] = -scores[:, 1]
+    ours = TemperatureCalibrator().fit(scores, y, weight).predict_proba(scores)
+    theirs = sklearn_proba(scores, y, scores, method="temperature", recorded=recorded, sample_weight=weight)
+    assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_integer_weights_are_repetitions(sample):
+    scores, y, weight = sample(3)
+    repeated = np.repeat(np.arange(len(y)), weight.astype(int))
+    by_rows = TemperatureCalibrator().fit(scores[repeated], y[repeated])
+    assert_allclose(TemperatureCalibrator().fit(scores, y, weight).beta_, by_rows.beta_, rtol=1e-9)
+
+
+def test_row_order_is_irrelevant(sample):
+    scores, y, weight = sample(3)
+    order = np.random.default_rng(1).permutation(len(y))
+    second = TemperatureCalibrator().fit(scores[order], y[order], weight[order])
+    assert_allclose(TemperatureCalibrator().fit(scores, y, weight).beta_, second.beta_, rtol=1e-9)
+
+
+def test_labels_of_any_type_serve(sample):
+    scores, y, _ = sample(3)
+    named = np.array(["unlock", "vpn", "attack"])
+    by_name = TemperatureCalibrator().fit(scores, named[y], classes=named)
+    assert_array_equal(by_name.classes_, named)
+    assert by_name.beta_ == TemperatureCalibrator().fit(scores, y).beta_
+
+
+def test_always_right_sharpens_to_the_limit_and_always_wrong_flattens_to_the_other():
+    scores = np.array([[1.0, 0.0], [0.0, 1.0]])
+    assert_allclose(TemperatureCalibrator().fit(scores, [0, 1]).beta_, np.exp(10))
+    assert_allclose(TemperatureCalibrator().fit(scores, [1, 0]).beta_, np.exp(-10))
+
+
+@pytest.mark.parametrize("scale", [1e3, 1e-3])
+def test_the_scale_of_decision_values_does_not_matter(sample, scale):
+    scores, y, _ = sample(3)
+    expected = TemperatureCalibrator().fit(scores, y).predict_proba(scores)
+    assert_allclose(TemperatureCalibrator().fit(scores * scale, y).predict_proba(scores * scale), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e6, 1e-9])
+def test_scores_beyond_the_range_of_temperatures_stay_finite_and_ordered(sample, scale):
+    scores, y, _ = sample(3)
+    proba = TemperatureCalibrator().fit(scores * scale, y).predict_proba(scores * scale)
+    assert_allclose(proba.sum(axis=1), 1.0)
+    assert_array_equal(proba.argmax(axis=1), scores.argmax(axis=1))
+
+
+def test_exact_zeros_and_ones_stay_finite():
+    proba = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.5, 0.5], [1.0, 0.0, 0.0]])
+    calibrated = TemperatureCalibrator().fit(proba, [0, 1, 2, 1]).predict_proba(proba)
+    assert np.isfinite(calibrated).all()
+    assert_allclose(calibrated.sum(axis=1), 1.0)
+    assert (calibrated > 0.0).all()
+
+
+@pytest.mark.parametrize("scores", [[[0.5, 0.5], [0.5, 0.5]], [[3.0, 3.0], [3.0, 3.0]], [[0.0, 0.0], [0.0, 0.0]]])
+def test_scores_that_say_nothing_leave_the_temperature_at_one(scores):
+    calibrator = TemperatureCalibrator().fit(scores, [0, 1])
+    assert calibrator.beta_ == 1.0
+    assert_allclose(calibrator.predict_proba(scores), 0.5)
+
+
+def test_a_class_that_was_not_scored_gets_probability_zero_and_teaches_nothing(sample):
+    scores, y, weight = sample(3)
+    unknown = np.vstack([scores, [[5.0, -5.0, np.nan]]])
+    calibrator = TemperatureCalibrator().fit(unknown, np.append(y, 2), np.append(weight, 1e3))
+    assert_allclose(calibrator.beta_, TemperatureCalibrator().fit(scores, y, weight).beta_)
+    proba = calibrator.predict_proba([[1.0, 0.0, np.nan]])
+    assert_allclose(proba, [[*softmax([calibrator.beta_, 0.0]), 0.0]])
+
+
+def test_a_fit_without_a_row_to_learn_from_leaves_the_temperature_at_one():
+    assert TemperatureCalibrator().fit([[1.0, np.nan]], [1], classes=[0, 1]).beta_ == 1.0
+    assert TemperatureCalibrator().fit([[1.0, 0.0], [0.0, 1.0]], [0, 1], [0, 0]).beta_ == 1.0
+
+
+def test_one_row_and_an_absent_class_are_enough():
+    proba = TemperatureCalibrator().fit([[0.6, 0.3, 0.1]], ["a"], classes=["a", "b", "c"]).predict_proba([[0.6, 0.3, 0.1]])
+    assert np.isfinite(proba).all()
+    assert_allclose(proba.sum(), 1.0)
+
+
+@pytest.mark.parametrize("floor", [-0.1, 2.0, "a", None, np.nan])
+def test_floor_must_lie_in_zero_to_one(floor):
+    with pytest.raises(ValueError, match="'floor' parameter of TemperatureCalibrator"):
+        TemperatureCalibrator(floor=floor).fit([[0.5, 0.5]], [0], classes=[0, 1])
+
+
+def test_without_a_floor_exact_zeros_keep_probability_zero():
+    proba = np.array([[1.0, 0.0], [0.0, 1.0], [0.7, 0.3], [0.3, 0.7], [0.6, 0.4]])
+    calibrated = TemperatureCalibrator(floor=0.0).fit(proba, [0, 1, 1, 1, 0]).predict_proba(proba)
+    assert_array_equal(calibrated[:2], [[1.0, 0.0], [0.0, 1.0]])
+    assert_allclose(calibrated.sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("scores", "y", "classes", "message"),
+    [
+        ([[0.5, 0.5]], [0], None, "Pass classes="),
+        ([[0.5, 0.5]], [0, 1], None, "as many rows"),
+        ([[0.5, np.inf], [0.5, 0.5]], [0, 1], None, "finite; row 0"),
+        ([[0.5, 0.5], [np.nan, np.nan]], [0, 1], None, "row 1 holds only NaN"),
+        ([[0.5], [0.5]], [0, 1], None, "n_classes >= 2"),
+        ([[0.5, 0.5]], ["atack"], ["attack", "unlock"], "Did you mean 'attack'"),
+        ([[0.5, 0.5]], ["a"], ["a", "a"], "distinct"),
+    ],
+)
+def test_bad_input_is_named(scores, y, classes, message):
+    with pytest.raises(ValueError, match=message):
+        TemperatureCalibrator().fit(scores, y, classes=classes)

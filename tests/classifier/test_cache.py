@@ -1,0 +1,160 @@
+import threading
+
+import joblib
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+from sklearn.preprocessing import FunctionTransformer
+
+from skroute import RoutePolicy, RoutingClassifier
+from skroute.classifier._cache import cached_call
+from skroute.exceptions import CacheWarning
+
+FITS = []
+
+
+class Counting(LogisticRegression):
+    """A classifier that counts its fits."""
+
+    def __init__(self, C=1.0, *, random_state=None, extra=None):
+        super().__init__(C=C, random_state=random_state)
+        self.extra = extra
+
+    def fit(self, X, y, sample_weight=None, note=None):
+        FITS.append(len(X))
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.fixture
+def fits():
+    FITS.clear()
+    return FITS
+
+
+def double(value, n_jobs=None):
+    FITS.append(value)
+    return 2 * value
+
+
+def router(memory, **settings):
+    return RoutingClassifier(Counting(), **{"memory": memory, "cv": 2} | settings)
+
+
+@pytest.mark.parametrize("kind", [str, lambda path: joblib.Memory(path, verbose=0)], ids=["path", "Memory"])
+def test_the_same_fit_is_run_once(data, tmp_path, fits, kind):
+    X, y, weight = data()
+    memory = kind(str(tmp_path))
+    first = router(memory).fit(X, y, weight)
+    again = router(memory).fit(X.copy(), y.copy(), weight.copy())
+    assert len(fits) == 3
+    plain = router(None).fit(X, y, weight)
+    assert len(fits) == 6
+    for model in (first, again):
+        assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
+        assert model.reliability_ == plain.reliability_
+    assert first.estimator_ is not again.estimator_
+
+
+@pytest.mark.parametrize(
+    "change", [{"policy": RoutePolicy(0.99)}, {"n_jobs": 1}, {"random_state": 7}, {"cv": StratifiedKFold(2)}], ids=str
+)
+def test_what_the_fit_does_not_depend_on_is_no_miss(data, tmp_path, fits, change):
+    X, y, _ = data()
+    router(str(tmp_path)).fit(X, y)
+    router(str(tmp_path), **change).fit(X, y)
+    assert len(fits) == 3
+
+
+def changed(name, X, y, weight):
+    """Return settings and data of a fit that differs from the plain one in one thing."""
+    settings, fit = {}, {"X": X, "y": y, "sample_weight": weight}
+    if name == "weights":
+        fit["sample_weight"] = weight[::-1]
+    elif name == "no weights":
+        fit["sample_weight"] = None
+    elif name == "labels":
+        fit["y"] = np.roll(y, 1)
+    elif name == "names of labels":
+        fit["y"] = np.array(["a", "b", "c"])[y]
+    elif name == "fit parameter":
+        fit["note"] = "late"
+    elif name == "folds":
+        settings["cv"] = StratifiedKFold(2, shuffle=True, random_state=0)
+    elif name == "C":
+        settings["estimator__C"] = 0.1
+    elif name == "random_state":
+        settings["estimator__random_state"] = 3
+    elif name == "X in place":
+        X[3, 0] += 1.0
+    else:
+        settings |= {"method": "isotonic"} if name == "method" else {name: {"ensemble": True, "holdout": 0.2}[name]}
+    return settings, fit
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["weights", "no weights", "labels", "names of labels", "fit parameter", "folds", "C", "random_state", "X in place"]
+    + ["method", "ensemble", "holdout"],
+)
+def test_what_the_fit_depends_on_is_a_miss(data, tmp_path, fits, name):
+    X, y, weight = data()
+    router(str(tmp_path)).fit(X, y, weight)
+    settings, fit = changed(name, X, y, weight)
+    if name == "holdout":
+        settings["random_state"] = 0
+    cached = router(str(tmp_path)).set_params(**settings).fit(**fit)
+    n_fits = 2 if name == "ensemble" else 3
+    assert len(fits) == 3 + n_fits
+    plain = router(None).set_params(**settings).fit(**fit)
+    assert_array_equal(cached.predict_proba(X), plain.predict_proba(X))
+
+
+def test_holdouts_drawn_differently_are_different_fits(data, tmp_path, fits):
+    X, y, _ = data()
+    for random_state in (0, 1, 0):
+        router(str(tmp_path), holdout=0.2, random_state=random_state).fit(X, y)
+    assert len(fits) == 6
+
+
+def test_a_frozen_model_is_told_apart_from_another(data, tmp_path):
+    X, y, _ = data()
+    proba = []
+    for C in (1e-3, 10.0):
+        frozen = FrozenEstimator(LogisticRegression(C=C).fit(X, y))
+        proba.append(RoutingClassifier(frozen, memory=str(tmp_path)).fit(X, y).predict_proba(X))
+    assert np.abs(proba[0] - proba[1]).max() > 0.01
+
+
+@pytest.mark.parametrize("extra", [lambda: 0, threading.Lock(), FunctionTransformer(lambda X: X)], ids=["lambda", "lock", "nested"])  # fmt: skip
+def test_what_cannot_be_hashed_is_fitted_without_the_cache(data, tmp_path, fits, extra):
+    X, y, _ = data()
+
+    class Local(Counting):
+        def __sklearn_clone__(self):
+            # A lock cannot be copied.
+            return Local(extra=self.extra)
+
+    for n_fits in (3, 6):
+        model = RoutingClassifier(Local(extra=extra), cv=2, memory=str(tmp_path))
+        with pytest.warns(CacheWarning, match="cannot be hashed .* fitted without the cache"):
+            model.fit(X, y)
+        assert len(fits) == n_fits
+    plain = RoutingClassifier(Counting(), cv=2).fit(X, y)
+    assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
+
+
+def test_an_error_in_the_fit_is_not_taken_for_a_cache_that_fails(data, tmp_path):
+    X, y, _ = data()
+    with pytest.raises(ValueError, match="'C' parameter"):
+        router(str(tmp_path)).set_params(estimator__C=-1.0).fit(X, y)
+
+
+def test_ignored_arguments_do_not_count(tmp_path, fits):
+    for n_jobs in (None, 2):
+        assert cached_call(str(tmp_path), double, {"n_jobs": n_jobs}, {"value": 3}, key=(3,)) == 6
+    assert fits == [3]
+    assert cached_call(None, double, {"n_jobs": 1}, {"value": 3}, key=(3,)) == 6
+    assert fits == [3, 3]

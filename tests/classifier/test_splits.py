@@ -1,0 +1,161 @@
+import numpy as np
+import pytest
+import sklearn
+from numpy.testing import assert_array_equal
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, StratifiedKFold
+
+from skroute import RoutePolicy, RoutingClassifier
+from skroute.classifier._splits import make_splits, split_holdout
+
+CODES = np.repeat([0, 1, 2], [40, 17, 3])
+
+
+def splits_of(cv, codes=CODES, **params):
+    return make_splits(cv, np.zeros((len(codes), 1)), codes, codes, params)
+
+
+class Recording(RoutePolicy):
+    """A policy that keeps what it was fitted on."""
+
+    def fit(self, proba, y=None, *, classes=None, sample_weight=None):
+        self.seen_ = np.array(proba), np.array(y), sample_weight
+        return super().fit(proba, y, classes=classes)
+
+
+class Remembering(LogisticRegression):
+    """A classifier whose first feature is the number of the row, which it writes down."""
+
+    def fit(self, X, y, sample_weight=None):
+        self.trained_on_ = X[:, 0].astype(int)
+        return super().fit(X[:, 1:], y, sample_weight)
+
+    def decision_function(self, X):
+        return super().decision_function(X[:, 1:])
+
+
+def test_the_default_folds_spread_a_rare_class_as_far_as_it_goes():
+    splits = splits_of(None)
+    assert len(splits) == 5
+    assert_array_equal(np.sort(np.concatenate([test for _, test in splits])), np.arange(60))
+    counts = np.array([np.bincount(CODES[test], minlength=3) for _, test in splits])
+    assert counts.max(axis=0).tolist() == [8, 4, 1]
+    assert counts.min(axis=0).tolist() == [8, 3, 0]
+    for train, test in splits:
+        assert_array_equal(np.sort(np.r_[train, test]), np.arange(60))
+
+
+def test_the_default_folds_are_fewer_where_every_class_is_rare():
+    assert len(splits_of(None, np.array([0, 0, 0, 1, 1]))) == 3
+    with pytest.raises(ValueError, match="every class has one row"):
+        splits_of(None, np.array([0, 1, 2]))
+
+
+@pytest.mark.parametrize("cv", [3, np.int64(3), StratifiedKFold(3)])
+def test_numbers_and_splitters_give_scikit_learns_folds(cv):
+    for (train, test), (their_train, their_test) in zip(
+        splits_of(cv), StratifiedKFold(3).split(CODES, CODES), strict=True
+    ):
+        assert_array_equal(train, their_train)
+        assert_array_equal(test, their_test)
+
+
+def test_masks_serve_as_rows():
+    mask = np.arange(60) % 2 == 0
+    for (train, test), odd in zip(splits_of([(mask, ~mask), (~mask, mask)]), (1, 0), strict=True):
+        assert_array_equal(test, np.arange(60)[odd::2])
+        assert_array_equal(train, np.arange(60)[1 - odd :: 2])
+
+
+@pytest.mark.parametrize("cv", [4, np.int64(4), StratifiedKFold(4)])
+def test_more_folds_than_rows_of_a_class_are_refused(cv):
+    with pytest.raises(ValueError, match="Requesting 4-fold cross-validation but provided less than 4 examples"):
+        splits_of(cv)
+
+
+def test_groups_reach_the_splitter():
+    groups = np.arange(60) // 5
+    for train, test in splits_of(GroupKFold(3), groups=groups):
+        assert not set(groups[train]) & set(groups[test])
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.9])
+def test_the_holdout_takes_its_share_of_every_class(share):
+    kept, held = split_holdout(share, CODES, None, 0)
+    assert_array_equal(np.sort(np.r_[kept, held]), np.arange(60))
+    assert np.bincount(CODES[held], minlength=3).tolist() == [min(round(share * n), n - 1) for n in (40, 17, 3)]
+    assert_array_equal(split_holdout(share, CODES, None, 0)[1], held)
+    assert not np.array_equal(split_holdout(share, CODES, None, 1)[1], held)
+
+
+def test_a_class_of_one_row_is_not_held_out():
+    kept, held = split_holdout(0.9, np.array([0] * 10 + [1]), None, 0)
+    assert 10 in kept
+    assert len(held) == 9
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.8])
+def test_whole_groups_are_held_out(share):
+    codes, groups = np.arange(120) % 3, np.arange(120) // 4
+    kept, held = split_holdout(share, codes, groups, 0)
+    assert_array_equal(np.sort(np.r_[kept, held]), np.arange(120))
+    assert not set(groups[kept]) & set(groups[held])
+    assert abs(len(held) / 120 - share) < 0.05
+    assert len(set(np.bincount(codes[held]))) <= 3
+
+
+def test_a_holdout_that_is_empty_is_refused():
+    with pytest.raises(ValueError, match=r"holdout=0.01 of 20 rows holds out none"):
+        split_holdout(0.01, np.repeat([0, 1], 10), None, 0)
+
+
+def test_a_grouped_holdout_needs_groups_enough():
+    with pytest.raises(ValueError, match=r"holdout=0.05 needs at least 20 groups, got 3"):
+        split_holdout(0.05, np.repeat([0, 1], 20), np.arange(40) % 3, 0)
+
+
+def test_groups_that_take_a_whole_class_away_are_refused():
+    codes = np.repeat([0, 1], [30, 10])
+    with pytest.raises(ValueError, match="leaves no row to fit on for 1 of the classes"):
+        split_holdout(0.5, codes, codes, 0)
+
+
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_the_policy_sees_exactly_the_held_out_rows_and_the_models_none_of_them(data, ensemble):
+    X, y, weight = data()
+    X = np.column_stack([np.arange(len(y)), X])
+    router = RoutingClassifier(
+        Remembering(), policy=Recording(), holdout=0.25, ensemble=ensemble, cv=3, random_state=4, method="sigmoid"
+    ).fit(X, y, weight)
+    kept, held = split_holdout(0.25, y, None, 4)
+    proba, labels, weights = router.policy_.seen_
+    assert_array_equal(labels, y[held])
+    assert_array_equal(weights, weight[held])
+    assert_array_equal(proba, router.predict_proba(X[held]))
+    trained_on = [member.estimator.trained_on_ for member in router.calibrated_classifiers_]
+    assert_array_equal(np.unique(np.concatenate(trained_on)), kept)
+    assert router.reliability_.summary().count[0] == len(kept)
+    # Base and calibrators are those of a fit that was never given the held-out rows.
+    alone = RoutingClassifier(Remembering(), ensemble=ensemble, cv=3, method="sigmoid").fit(X[kept], y[kept], weight[kept])
+    assert_array_equal(alone.predict_proba(X), router.predict_proba(X))
+
+
+def test_whole_groups_are_held_out_where_groups_are_routed(data):
+    X, y, _ = data()
+    groups = np.arange(len(y)) // 6
+    X = np.column_stack([np.arange(len(y)), X])
+    with sklearn.config_context(enable_metadata_routing=True):
+        router = RoutingClassifier(Remembering(), policy=Recording(), holdout=0.2, cv=GroupKFold(3), random_state=0)
+        router.fit(X, y, groups=groups)
+    kept = router.estimator_.trained_on_
+    held = np.setdiff1d(np.arange(len(y)), kept)
+    assert_array_equal(router.policy_.seen_[1], y[held])
+    assert held.size == pytest.approx(48, abs=12)
+    assert not set(groups[kept]) & set(groups[held])
+
+
+def test_without_a_holdout_the_policy_sees_every_row(data):
+    X, y, weight = data()
+    router = RoutingClassifier(LogisticRegression(), policy=Recording()).fit(X, y, weight)
+    assert_array_equal(router.policy_.seen_[1], y)
+    assert_array_equal(router.policy_.seen_[2], weight)

@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import beta
+
+from skroute import RoutePolicy
+from skroute.metrics import routing_report
+
+CLASSES = np.array(["attack", "unlock", "vpn"])
+COUNTS = ["total", "auto", "wrong", "watched", "escalated", "clarified", "missed"]
+
+
+@pytest.fixture
+def routed():
+    rng = np.random.default_rng(0)
+    proba = rng.dirichlet([0.25, 0.4, 0.4], size=400)
+    truth = np.array([rng.choice(CLASSES, p=row**0.6 / (row**0.6).sum()) for row in proba])
+    policy = RoutePolicy(watch={"attack": 0.3}).fit(proba, classes=CLASSES)
+    return truth, policy.explain(proba), rng.integers(0, 4, size=400)
+
+
+def brute_force(truth, table, weight):
+    """Count row by row, into one dict for all rows (None) and one for each class."""
+    names = {"watch": "watched", "escalate": "escalated", "clarify": "clarified"}
+    counts = {label: dict.fromkeys(COUNTS, 0.0) for label in [None, *CLASSES]}
+    for true, route, label, w in zip(truth, table.route, table.label, weight, strict=True):
+        for group in (None, true):
+            counts[group]["total"] += w
+            if route in names:
+                counts[group][names[route]] += w
+            elif label != true:
+                counts[group]["missed"] += w
+        if route == "auto":
+            for group in (None, label):
+                counts[group]["auto"] += w
+                counts[group]["wrong"] += w * (label != true)
+    return counts
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_counts_equal_brute_force(routed, weighted):
+    truth, table, weight = routed
+    report = routing_report(truth, table, sample_weight=weight if weighted else None)
+    expected = brute_force(truth, table, weight if weighted else np.ones(400))
+    assert report.label.tolist() == [None, *CLASSES]
+    for name in COUNTS:
+        assert_allclose(getattr(report, name), [expected[label][name] for label in report.label], err_msg=name)
+        assert np.all(getattr(report, name) > 0), "a count that is zero proves nothing"
+    assert_allclose(report.error, report.wrong / report.auto)
+    assert report.coverage == pytest.approx(report.auto[0] / report.total[0])
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95])
+def test_the_interval_is_clopper_pearsons(routed, level):
+    truth, table, _ = routed
+    report = routing_report(truth, table, confidence_level=level)
+    tail = (1 - level) / 2
+    assert_allclose(report.error_low, beta.ppf(tail, report.wrong, report.auto - report.wrong + 1))
+    assert_allclose(report.error_high, beta.ppf(1 - tail, report.wrong + 1, report.auto - report.wrong))
+
+
+def test_weights_narrow_the_interval_no_more_than_their_effective_number(routed):
+    truth, table, weight = routed
+    report = routing_report(truth, table, sample_weight=weight)
+    auto = table.route == "auto"
+    rows = weight[auto].sum() ** 2 / (weight[auto] ** 2).sum()
+    hits = report.error[0] * rows
+    assert_allclose(report.error_low[0], beta.ppf(0.025, hits, rows - hits + 1))
+    assert_allclose(report.error_high[0], beta.ppf(0.975, hits + 1, rows - hits))
+
+
+def test_integer_weights_are_repetitions(routed):
+    truth, table, weight = routed
+    by_weight = routing_report(truth, table, sample_weight=weight)
+    by_rows = routing_report(np.repeat(truth, weight), table[np.repeat(np.arange(400), weight)])
+    for name in [*COUNTS, "error"]:
+        assert_allclose(getattr(by_weight, name), getattr(by_rows, name), err_msg=name)
+
+
+def test_equal_weights_change_nothing_but_the_unit(routed):
+    truth, table, _ = routed
+    plain, doubled = routing_report(truth, table), routing_report(truth, table, sample_weight=np.full(400, 2.0))
+    assert_allclose(doubled.total, 2 * plain.total)
+    assert_allclose(doubled.error_high, plain.error_high)
+
+
+def test_where_nothing_is_automatic_the_error_is_nan_and_its_interval_says_nothing():
+    policy = RoutePolicy().fit([[0.5, 0.5]], classes=["unlock", "vpn"])
+    report = routing_report(["unlock", "vpn"], policy.explain([[0.5, 0.5], [0.4, 0.6]]))
+    assert np.isnan(report.error).all()
+    assert_array_equal(report.error_low, 0.0)
+    assert_array_equal(report.error_high, 1.0)
+    assert report.coverage == 0.0
+    assert "-" in str(report)
+
+
+def test_classes_name_and_order_the_rows(routed):
+    truth, table, _ = routed
+    report = routing_report(truth, table, classes=["vpn", "mail", "attack", "unlock"])
+    assert report.label.tolist() == [None, "vpn", "mail", "attack", "unlock"]
+    assert report.total[2] == 0.0
+    assert report.total[1] == np.sum(truth == "vpn")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y_true": CLASSES}, "as many rows, at least one: 3 and 400"),
+        ({"classes": ["attack", "unlock"]}, "'vpn', which is not a class"),
+        ({"classes": ["attack", "vpn", "unlock", "vpn"]}, "distinct"),
+        ({"sample_weight": np.ones(3)}, "400 rows, got 3 weights"),
+        ({"sample_weight": -np.ones(400)}, "not negative"),
+        ({"confidence_level": 1.5}, "confidence_level"),
+    ],
+)
+def test_bad_input_is_named(routed, change, message):
+    truth, table, _ = routed
+    with pytest.raises(ValueError, match=message):
+        routing_report(**({"y_true": truth, "routes": table} | change))
+
+
+def test_no_rows_are_refused(routed):
+    truth, table, _ = routed
+    with pytest.raises(ValueError, match="at least one: 0 and 0"):
+        routing_report(truth[:0], table[:0])
+
+
+def test_weights_that_are_all_zero_leave_every_figure_undefined(routed):
+    truth, table, _ = routed
+    report = routing_report(truth, table, sample_weight=np.zeros(400))
+    assert np.isnan(report.error).all()
+    assert np.isnan(report.coverage)
+
+
+def test_it_exports_and_prints(routed):
+    truth, table, _ = routed
+    report = routing_report(truth, table)
+    assert len(report) == 4
+    assert report.to_pandas().columns.tolist() == list(report.to_records()[0])
+    assert report.to_polars()["auto"].to_list() == report.auto.tolist()
+    assert repr(report).startswith("RoutingReport(400 rows, 3 classes: ")
+    assert str(report).splitlines()[2].split()[0] == "(all)"
+    assert "<table>" in report._repr_html_()

@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
+from sklearn.svm import SVC
+
+from skroute import RouteTable, RoutingClassifier, explain_route, predict_route
+
+X, Y = load_iris(return_X_y=True)
+
+
+class Stateless(TransformerMixin, BaseEstimator):
+    """A transformer that learns nothing, and so never looks fitted."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return X / 10
+
+
+def router():
+    return RoutingClassifier(LogisticRegression(max_iter=500), cv=2)
+
+
+@pytest.fixture(scope="module")
+def scaled():
+    """Return the scaled rows and a router fitted on them: what every wrapper must lead to."""
+    rows = StandardScaler().fit_transform(X)
+    return rows, router().fit(rows, Y)
+
+
+def check_reaches(model, rows, inner):
+    """Check that both functions give what the inner router says of the rows that arrive there."""
+    expected = inner.predict_route(rows)
+    assert len(set(expected)) > 1
+    assert predict_route(model, X).tolist() == expected.tolist()
+    table = explain_route(model, X)
+    assert isinstance(table, RouteTable)
+    assert table.to_records() == inner.explain_route(rows).to_records()
+
+
+def test_a_router_answers_itself(scaled):
+    rows, fitted = scaled
+    assert predict_route(fitted, rows).tolist() == fitted.predict_route(rows).tolist()
+    assert explain_route(fitted, rows).to_records() == fitted.explain_route(rows).to_records()
+
+
+def test_through_a_pipeline(scaled):
+    check_reaches(make_pipeline(StandardScaler(), router()).fit(X, Y), *scaled)
+
+
+def test_through_a_pipeline_of_one_step():
+    model = make_pipeline(router()).fit(X, Y)
+    check_reaches(model, X, model[-1])
+
+
+def test_through_pipelines_in_a_pipeline(scaled):
+    inner = make_pipeline(StandardScaler(), router())
+    model = make_pipeline(make_pipeline(MinMaxScaler(), StandardScaler()), inner).fit(X, Y)
+    rows = StandardScaler().fit_transform(MinMaxScaler().fit_transform(X))
+    check_reaches(model, StandardScaler().fit_transform(rows), model[-1][-1])
+
+
+@pytest.mark.parametrize("step", ["passthrough", None, Stateless(), FunctionTransformer(np.log1p)])
+def test_through_steps_that_learn_nothing(step):
+    model = Pipeline([("scale", MinMaxScaler()), ("step", step), ("route", router())]).fit(X, Y)
+    rows = MinMaxScaler().fit_transform(X)
+    rows = rows if step in ("passthrough", None) else step.transform(rows)
+    check_reaches(model, rows, model[-1])
+
+
+def test_through_a_search_over_a_pipeline(scaled):
+    model = make_pipeline(StandardScaler(), router())
+    search = GridSearchCV(model, {"routingclassifier__policy__threshold": [0.8]}, cv=2).fit(X, Y)
+    check_reaches(search, *scaled)
+
+
+def test_through_a_search_inside_a_pipeline(scaled):
+    search = GridSearchCV(router(), {"policy__threshold": [0.8]}, cv=2)
+    check_reaches(make_pipeline(StandardScaler(), search).fit(X, Y), *scaled)
+
+
+def test_a_search_inside_the_router_needs_no_reaching():
+    search = GridSearchCV(LogisticRegression(max_iter=500), {"C": [0.1, 1.0]}, cv=2)
+    model = RoutingClassifier(search, cv=2).fit(X, Y)
+    check_reaches(model, X, model)
+
+
+@pytest.mark.parametrize("wrap", [FrozenEstimator, lambda model: make_pipeline(FrozenEstimator(model))])
+def test_through_frozen_estimators(scaled, wrap):
+    check_reaches(wrap(make_pipeline(StandardScaler(), router()).fit(X, Y)), *scaled)
+
+
+def test_through_a_frozen_router_and_a_frozen_search(scaled):
+    rows, fitted = scaled
+    scaler = FrozenEstimator(StandardScaler().fit(X))
+    check_reaches(Pipeline([("scale", scaler), ("route", FrozenEstimator(fitted))]), rows, fitted)
+    search = GridSearchCV(make_pipeline(StandardScaler(), router()), {"standardscaler__copy": [True]}, cv=2)
+    check_reaches(FrozenEstimator(search.fit(X, Y)), *scaled)
+
+
+@pytest.mark.parametrize("reach", [predict_route, explain_route])
+def test_what_is_not_fitted_says_so(reach):
+    grid = {"policy__threshold": [0.8]}
+    with pytest.raises(NotFittedError, match="GridSearchCV has no best_estimator_ yet"):
+        reach(GridSearchCV(router(), grid), X)
+    with pytest.raises(NotFittedError, match="refit"):
+        reach(GridSearchCV(router(), grid, cv=2, refit=False).fit(X, Y), X)
+    with pytest.raises(NotFittedError):
+        reach(make_pipeline(StandardScaler(), router()), X)
+    with pytest.raises(NotFittedError):
+        reach(router(), X)
+
+
+@pytest.mark.parametrize("reach", [predict_route, explain_route])
+@pytest.mark.parametrize("wrap", [lambda model: model, make_pipeline, FrozenEstimator])
+def test_what_holds_no_router_is_a_type_error(reach, wrap):
+    foreign = LogisticRegression(max_iter=500).fit(X, Y)
+    with pytest.raises(TypeError, match=f"LogisticRegression has no {reach.__name__} .* wrap a RoutingClassifier"):
+        reach(wrap(foreign), X)
+
+
+def test_a_search_of_a_foreign_estimator_is_a_type_error():
+    search = GridSearchCV(SVC(), {"C": [1.0]}, cv=2).fit(X, Y)
+    with pytest.raises(TypeError, match="SVC has no predict_route"):
+        predict_route(search, X)
+    with pytest.raises(TypeError, match="NoneType has no predict_route"):
+        predict_route(None, X)
