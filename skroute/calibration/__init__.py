@@ -2,7 +2,6 @@
 
 from skroute.calibration._identity import IdentityCalibrator
 from skroute.calibration._isotonic import IsotonicCalibrator
-from skroute.calibration._methods import fit_calibrator, make_calibrator, predict_calibrated, wants_proba
 from skroute.calibration._per_class import PerClassCalibrator
 from skroute.calibration._sigmoid import SigmoidCalibrator
 from skroute.calibration._temperature import TemperatureCalibrator
@@ -13,8 +12,4 @@ __all__ = [
     "PerClassCalibrator",
     "SigmoidCalibrator",
     "TemperatureCalibrator",
-    "fit_calibrator",
-    "make_calibrator",
-    "predict_calibrated",
-    "wants_proba",
 ]

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
-from skroute.calibration import fit_calibrator, predict_calibrated
+from skroute.calibration._methods import fit_calibrator, predict_calibrated
 from skroute.classifier._callbacks import fit_task, subtask
 from skroute.classifier._response import scores, take, take_params, take_split
 from skroute.classifier._splits import DEFAULT_FOLDS, Split
 
-__all__ = ["CalibratedModel", "CrossFit", "cross_fit"]
+__all__ = ["CalibratedModel", "CrossFit", "cross_fit", "mean_proba", "weights_of"]
 
 
 class CalibratedModel:
@@ -92,12 +92,12 @@ def cross_fit(
     fold_of = np.repeat(np.arange(len(tested)), [len(test) for test in tested])
     # Repeated and overlapping test sets: a row counts once, or intervals would be too narrow.
     rows, first = np.unique(all_rows, return_index=True)
-    row_scores, row_weight = all_scores[first], _of(sample_weight, rows)
+    row_scores, row_weight = all_scores[first], weights_of(sample_weight, rows)
     if ensemble:
         models = [
             CalibratedModel(
                 model,
-                fit_calibrator(calibrator, fold, codes[test], classes, _of(sample_weight, test)),
+                fit_calibrator(calibrator, fold, codes[test], classes, weights_of(sample_weight, test)),
                 classes,
                 proba_first,
             )
@@ -111,7 +111,18 @@ def cross_fit(
     return CrossFit(models, rows, proba, np.isnan(all_scores).any(axis=0) | (counts == 0))
 
 
-def _of(weight: NDArray[np.float64] | None, rows: NDArray[np.intp]) -> NDArray[np.float64] | None:
+def mean_proba(models: list[CalibratedModel], X: Any) -> NDArray[np.float64]:
+    """Return the mean of the models' calibrated probabilities."""
+    proba = models[0].predict_proba(X)
+    for model in models[1:]:
+        proba = proba + model.predict_proba(X)
+    return proba / len(models)
+
+
+def weights_of(
+    weight: NDArray[np.float64] | None, rows: NDArray[np.intp] | NDArray[np.bool_]
+) -> NDArray[np.float64] | None:
+    """Return the weights of some rows; None where there are none."""
     return None if weight is None else weight[rows]
 
 
@@ -158,6 +169,6 @@ def _unseen_proba(
     for fold in folds:
         held = fold_of == fold
         fitting = ~held if len(folds) > 1 else held
-        fitted = fit_calibrator(calibrator, row_scores[fitting], codes[fitting], classes, _of(weight, fitting))
+        fitted = fit_calibrator(calibrator, row_scores[fitting], codes[fitting], classes, weights_of(weight, fitting))
         proba[held] = predict_calibrated(fitted, row_scores[held], classes)
     return proba

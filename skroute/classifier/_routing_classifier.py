@@ -1,6 +1,5 @@
 """The classifier that calibrates another one per class and routes its predictions."""
 
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -8,20 +7,19 @@ from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.svm import LinearSVC
-from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d, get_tags, indexable
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import check_is_fitted
 
-from skroute._validation import check_sample_weight
-from skroute.calibration import make_calibrator, wants_proba
+from skroute.calibration._methods import wants_proba
 from skroute.classifier._cache import cached_call
 from skroute.classifier._callbacks import CallbackSupportMixin, begin_fit, end_fit, with_callbacks
-from skroute.classifier._cross_fit import CalibratedModel, CrossFit, cross_fit
-from skroute.classifier._response import is_frozen, needs_kernel_columns, response_name, take, take_params
+from skroute.classifier._cross_fit import CalibratedModel, CrossFit, cross_fit, mean_proba, weights_of
+from skroute.classifier._inputs import check_data, check_parameters, encode_targets, route_params
+from skroute.classifier._response import take, take_params
 from skroute.classifier._splits import make_splits, split_holdout
-from skroute.classifier._warnings import warn_of_lost_weights, warn_of_rare_classes
+from skroute.classifier._warnings import warn_of_rare_classes
 from skroute.reliability import ReliabilityTable, reliability_table
 from skroute.routing import RoutePolicy, RouteTable
 
@@ -185,18 +183,17 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         ValueError
             If a parameter, `y` or a weight is not valid, or `y` holds a single class.
         """
-        X, y, weight = self._check_data(X, y, sample_weight)
-        base, ensemble, calibrator = self._check_parameters()
-        classes, codes = _encode(y, base)
-        estimator_params, splitter_params = self._route(base, weight, fit_params)
+        X, y, weight = check_data(X, y, sample_weight)
+        base = self._base()
+        calibrator, ensemble = check_parameters(self, base)
+        classes, codes = encode_targets(y, base)
+        estimator_params, splitter_params = route_params(self, base, weight, fit_params)
         rows, held = self._split(codes, splitter_params.get("groups"))
-        everything = len(rows) == len(y)
-        X_fit, y_fit = (X, y) if everything else (take(X, rows), y[rows])
-        splitter_params = take_params(splitter_params, rows, len(y))
-        splits = make_splits(self.cv, X_fit, y_fit, codes[rows], splitter_params)
-        _check_partition(splits, len(rows), ensemble)
-        context = begin_fit(self, X, y, len(splits) + (not ensemble))
+        X_fit, y_fit = (take(X, rows), y[rows]) if held.size else (X, y)
         estimator_params = take_params(estimator_params, rows, len(y))
+        splitter_params = take_params(splitter_params, rows, len(y))
+        splits = make_splits(self.cv, X_fit, y_fit, codes[rows], splitter_params, partition=not ensemble)
+        context = begin_fit(self, X, y, len(splits) + (not ensemble))
         result: CrossFit = cached_call(
             self.memory,
             cross_fit,
@@ -210,7 +207,7 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
                 "calibrator": calibrator,
                 "proba_first": wants_proba(self.method),
                 "ensemble": ensemble,
-                "sample_weight": None if weight is None else weight[rows],
+                "sample_weight": weights_of(weight, rows),
                 "fit_params": estimator_params,
             },
             ignored={"n_jobs": self.n_jobs, "context": context, "owner": None if context is None else self},
@@ -218,15 +215,12 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         )
         warn_of_rare_classes(classes, codes[rows], result.unseen, len(splits), self.cv is None)
         tested = rows[result.rows]
+        learn_on, proba = (held, mean_proba(result.models, take(X, held))) if held.size else (tested, result.proba)
         policy = clone(RoutePolicy() if self.policy is None else self.policy)
-        if held.size:
-            learn_on, proba = held, _mean_proba(result.models, take(X, held))
-        else:
-            learn_on, proba = tested, result.proba
-        policy.fit(proba, y[learn_on], classes=classes, sample_weight=None if weight is None else weight[learn_on])
+        policy.fit(proba, y[learn_on], classes=classes, sample_weight=weights_of(weight, learn_on))
         policy.thresholds_.update(dict.fromkeys(classes[result.unseen].tolist(), np.inf))
         reliability = reliability_table(
-            y[tested], result.proba, classes=classes, sample_weight=None if weight is None else weight[tested]
+            y[tested], result.proba, classes=classes, sample_weight=weights_of(weight, tested)
         )
         self._store(classes, result.models, policy, reliability)
         end_fit(context, self, X, y)
@@ -246,7 +240,7 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
             Each row sums to one; columns as in `classes_`.
         """
         check_is_fitted(self)
-        return _mean_proba(self.calibrated_classifiers_, X)
+        return mean_proba(self.calibrated_classifiers_, X)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict the class of the largest calibrated probability.
@@ -360,56 +354,6 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
             base.set_fit_request(sample_weight=True)
         return base
 
-    def _check_parameters(self) -> tuple[Any, bool, Any]:
-        """Return base classifier, whether to ensemble, and the unfitted calibrator."""
-        base = self._base()
-        if isinstance(base, type) or not hasattr(base, "fit"):
-            raise _bad_parameter("estimator", "a classifier or None", base)
-        response_name(base)
-        calibrator = make_calibrator(self.method)
-        if not (isinstance(self.ensemble, (bool, np.bool_)) or self.ensemble == "auto"):
-            raise _bad_parameter("ensemble", "a bool or 'auto'", self.ensemble)
-        share: Any = self.holdout
-        if share is not None and not (isinstance(share, Real) and 0.0 < float(share) < 1.0):
-            raise _bad_parameter("holdout", "a float in (0, 1) or None", share)
-        is_policy = all(hasattr(self.policy, name) for name in ("fit", "decide", "explain"))
-        if self.policy is not None and (isinstance(self.policy, type) or not is_policy):
-            raise _bad_parameter("policy", "a policy, such as RoutePolicy(), or None", self.policy)
-        ensemble = not is_frozen(base) if isinstance(self.ensemble, str) else bool(self.ensemble)
-        if needs_kernel_columns(base) and (ensemble or share is not None):
-            # A model of some rows would need other columns to predict than the caller can know of.
-            name, demand = ("ensemble", "False") if ensemble else ("holdout", "None")
-            raise _bad_parameter(name, f"{demand} with a precomputed kernel", getattr(self, name))
-        return base, ensemble, calibrator
-
-    @staticmethod
-    def _check_data(X: Any, y: Any, sample_weight: Any) -> tuple[Any, NDArray[Any], NDArray[np.float64] | None]:
-        if y is None:
-            raise ValueError("RoutingClassifier requires y to be passed, but the target y is None.")
-        X, y = indexable(X, y)
-        y = column_or_1d(np.asarray(y), warn=True)
-        assert_all_finite(y, input_name="y")
-        check_classification_targets(y)
-        check_consistent_length(X, y)
-        if not len(y):
-            raise ValueError("X and y must hold at least one row to fit on, got 0 samples.")
-        return X, y, check_sample_weight(sample_weight, len(y))
-
-    def _route(
-        self, base: Any, weight: NDArray[np.float64] | None, fit_params: dict[str, Any]
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the fit parameters of the classifier and those of the splitter."""
-        if get_config()["enable_metadata_routing"]:
-            routed = process_routing(self, "fit", sample_weight=weight, **fit_params)
-            return dict(routed.estimator.fit), dict(routed.splitter.split)
-        estimator_params = dict(fit_params)
-        if weight is not None:
-            if has_fit_parameter(base, "sample_weight"):
-                estimator_params["sample_weight"] = weight
-            elif not is_frozen(base):
-                warn_of_lost_weights(base)
-        return estimator_params, {}
-
     def _split(self, codes: NDArray[np.intp], groups: Any) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return the rows to fit on and those to keep for the policy."""
         if self.holdout is None:
@@ -437,38 +381,3 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
             raise AttributeError(f"RoutingClassifier has no {name}: it {why}.")
         member: CalibratedModel = members[0]
         return member
-
-
-def _bad_parameter(name: str, demand: str, value: Any) -> ValueError:
-    return ValueError(f"The {name!r} parameter of RoutingClassifier must be {demand}. Got {value!r} instead.")
-
-
-def _encode(y: NDArray[Any], base: Any) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """Return the classes, those of a frozen classifier included, and the labels as integers."""
-    classes = np.unique(y)
-    if is_frozen(base) and hasattr(base, "classes_"):
-        known = np.asarray(base.classes_)
-        if (known.dtype.kind in "OUS") != (classes.dtype.kind in "OUS"):
-            raise ValueError(f"y must hold labels like those of the frozen estimator, {known!r}, got {classes!r}.")
-        classes = np.union1d(known, classes)
-    if len(classes) < 2:
-        raise ValueError(
-            f"y must hold at least two classes to fit a classifier; it holds one class: {classes.tolist()[0]!r}."
-        )
-    return classes, np.searchsorted(classes, y)
-
-
-def _check_partition(splits: list[Any], n_samples: int, ensemble: bool) -> None:
-    tested = np.concatenate([test for _, test in splits])
-    if not ensemble and not np.array_equal(np.sort(tested), np.arange(n_samples)):
-        raise ValueError(
-            "cv must test every row exactly once when ensemble=False (the calibrators are fitted on out-of-fold "
-            "scores of all rows). Use ensemble=True for repeated or partial splits."
-        )
-
-
-def _mean_proba(models: list[CalibratedModel], X: Any) -> NDArray[np.float64]:
-    proba = models[0].predict_proba(X)
-    for model in models[1:]:
-        proba = proba + model.predict_proba(X)
-    return proba / len(models)

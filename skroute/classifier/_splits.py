@@ -18,7 +18,9 @@ DEFAULT_FOLDS = 5
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
-def make_splits(cv: Any, X: Any, y: NDArray[Any], codes: NDArray[np.intp], params: dict[str, Any]) -> list[Split]:
+def make_splits(
+    cv: Any, X: Any, y: NDArray[Any], codes: NDArray[np.intp], params: dict[str, Any], *, partition: bool
+) -> list[Split]:
     """Return the folds that `cv` asks for, as pairs of training and test rows.
 
     Parameters
@@ -31,6 +33,8 @@ def make_splits(cv: Any, X: Any, y: NDArray[Any], codes: NDArray[np.intp], param
         The labels as integers.
     params : dict
         Metadata for the splitter, such as groups.
+    partition : bool
+        Whether every row must be tested exactly once.
 
     Raises
     ------
@@ -60,6 +64,12 @@ def make_splits(cv: Any, X: Any, y: NDArray[Any], codes: NDArray[np.intp], param
     ]
     if not splits:
         raise ValueError(f"cv must give at least one split, got none from {cv!r}.")
+    tested = np.concatenate([test for _, test in splits])
+    if partition and not np.array_equal(np.sort(tested), np.arange(len(y))):
+        raise ValueError(
+            "cv must test every row exactly once when ensemble=False (the calibrators are fitted on out-of-fold "
+            "scores of all rows). Use ensemble=True for repeated or partial splits."
+        )
     return splits
 
 

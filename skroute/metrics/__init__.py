@@ -2,18 +2,30 @@
 
 from skroute.metrics._calibration_error import calibration_error
 from skroute.metrics._calibration_test import CalibrationTestResult, calibration_test
+from skroute.metrics._risk_coverage import (
+    RiskCoverageCurve,
+    area_under_risk_coverage,
+    coverage_at_risk,
+    risk_coverage_curve,
+)
 from skroute.metrics._route_scorer import RouteScorer
+from skroute.metrics._routing_cost import routing_cost
 from skroute.metrics._routing_report import RoutingReport, routing_report
 from skroute.metrics._score_decomposition import ScoreDecomposition, score_decomposition
 from skroute.metrics._smooth_calibration_error import smooth_calibration_error
 
 __all__ = [
     "CalibrationTestResult",
+    "RiskCoverageCurve",
     "RouteScorer",
     "RoutingReport",
     "ScoreDecomposition",
+    "area_under_risk_coverage",
     "calibration_error",
     "calibration_test",
+    "coverage_at_risk",
+    "risk_coverage_curve",
+    "routing_cost",
     "routing_report",
     "score_decomposition",
     "smooth_calibration_error",

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute._validation import check_count, check_option
-from skroute.metrics._pairs import read_pairs
+from skroute.metrics._pairs import read_pairs, sum_by
 from skroute.reliability._bins import assign_bins, quantile_edges, uniform_edges
 
 __all__ = ["calibration_error"]
@@ -30,8 +30,9 @@ def calibration_error(
 ) -> float:
     """Measure how far stated probabilities are from observed frequencies, in bins.
 
-    One figure for a whole model; `skroute.reliability_table` says where it comes from, with its uncertainty. Never select
-    a model by it alone: predicting the base rate everywhere has no calibration error. Log loss must stand beside it.
+    One figure for a whole model; `skroute.reliability_table` says where it comes from, with its uncertainty. Never
+    select a model by it alone: predicting the base rate everywhere has no calibration error. Log loss must stand
+    beside it.
 
     Parameters
     ----------
@@ -133,11 +134,11 @@ def _gaps(
     if weight is None:
         total = np.bincount(bins, minlength=n_bins).astype(np.float64)
         hits = np.bincount(bins[right], minlength=n_bins).astype(np.float64)
-        mass = np.bincount(bins, stated, n_bins)
+        mass = sum_by(bins, stated, n_bins)
     else:
-        total = np.bincount(bins, weight, n_bins)
-        hits = np.bincount(bins[right], weight[right], n_bins)
-        mass = np.bincount(bins, weight * stated, n_bins)
+        total = sum_by(bins, weight, n_bins)
+        hits = sum_by(bins[right], weight[right], n_bins)
+        mass = sum_by(bins, weight * stated, n_bins)
     filled = total > 0.0
     total, accuracy, confidence = total[filled], hits[filled] / total[filled], mass[filled] / total[filled]
     noise = np.where(total > 1.0, accuracy * (1.0 - accuracy) / np.maximum(total - 1.0, 1e-300), 0.0)

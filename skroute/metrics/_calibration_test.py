@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from skroute._validation import check_option
-from skroute.metrics._pairs import read_pairs
+from skroute.metrics._pairs import read_pairs, sum_by
 
 __all__ = ["CalibrationTestResult", "calibration_test"]
 
@@ -82,10 +82,10 @@ def calibration_test(
     Notes
     -----
     With v_i = p_i (1 - p_i), Spiegelhalter's statistic is the sum of (y_i - p_i)(1 - 2 p_i) over the root of the sum of
-    (1 - 2 p_i)^2 v_i, asymptotically normal. The cumulative sum of y_i - p_i in ascending order of p_i, over the root of
-    the sum of v_i, tends to a Brownian motion; "ks" is its largest absolute value and "kuiper" its range, the start at 0
-    included. Equal probabilities enter together, so their order does not matter, and few distinct ones make the two
-    tests conservative. Where all p_i are 0 or 1 (or, for Spiegelhalter's, 1/2) the statistic is 0 if nothing
+    (1 - 2 p_i)^2 v_i, asymptotically normal. The cumulative sum of y_i - p_i in ascending order of p_i, over the root
+    of the sum of v_i, tends to a Brownian motion; "ks" is its largest absolute value and "kuiper" its range, the start
+    at 0 included. Equal probabilities enter together, so their order does not matter, and few distinct ones make the
+    two tests conservative. Where all p_i are 0 or 1 (or, for Spiegelhalter's, 1/2) the statistic is 0 if nothing
     contradicts them, else infinite.
 
     References
@@ -135,8 +135,8 @@ def _walk(
 ) -> tuple[float, float, float]:
     """Return the lowest and the highest point of the cumulative differences, and the variance at their end."""
     values, group = np.unique(stated, return_inverse=True)
-    total = np.bincount(group, weight)
-    walk = np.cumsum(np.bincount(group, weight * right) - total * values)
+    total = sum_by(group, weight)
+    walk = np.cumsum(sum_by(group, weight * right) - total * values)
     return min(0.0, float(walk.min())), max(0.0, float(walk.max())), float(total @ (values * (1.0 - values)))
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from skroute._validation import check_option, check_sample_weight
 from skroute.reliability._read import read_outcomes
 
-__all__ = ["KINDS", "Pairs", "read_pairs"]
+__all__ = ["KINDS", "Pairs", "read_pairs", "sum_by"]
 
 KINDS = ("top-label", "classwise")
 
@@ -77,3 +77,8 @@ def read_pairs(
         truth, stated, weight = truth[kept], stated[kept], weight[kept]
         top = None if top is None else top[kept]
     return Pairs(stated, truth, top, weight, labels)
+
+
+def sum_by(groups: NDArray[np.intp], values: NDArray[Any], n_groups: int = 0) -> NDArray[np.float64]:
+    """Return the sum of the values in each group, shape (n_groups,) or longer."""
+    return np.bincount(groups, weights=values, minlength=n_groups).astype(np.float64, copy=False)

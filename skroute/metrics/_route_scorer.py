@@ -1,9 +1,11 @@
 """All routing figures from one pass, for cross-validation and searches."""
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils.metadata_routing import UNUSED
 
 from skroute._validation import check_sample_weight, column
 from skroute.routing import explain_route
@@ -57,8 +59,8 @@ class RouteScorer(BaseEstimator):
     {'policy__threshold': 0.85}
     """
 
-    # Asks scikit-learn's metadata routing for the weights; without it they would be dropped silently.
-    __metadata_request__score = {"sample_weight": None}  # noqa: RUF012
+    # Metadata routing reads from the signature of `score` what can be requested; without it, weights would be dropped.
+    __metadata_request__score = {"estimator": UNUSED}  # noqa: RUF012
 
     def __init__(self, *, wrong_cost: float = 10.0, review_cost: float = 1.0) -> None:
         self.wrong_cost = wrong_cost
@@ -83,13 +85,18 @@ class RouteScorer(BaseEstimator):
         figures : dict of str to float
         """
         for name in ("wrong_cost", "review_cost"):
-            if not np.isreal(getattr(self, name)) or not 0.0 <= getattr(self, name) < np.inf:
-                raise ValueError(
-                    f"The {name!r} parameter of RouteScorer must be at least 0, got {getattr(self, name)!r}."
-                )
+            cost = getattr(self, name)
+            if not isinstance(cost, Real) or not 0.0 <= float(cost) < np.inf:
+                raise ValueError(f"The {name!r} parameter of RouteScorer must be a number of at least 0, got {cost!r}.")
         routes = explain_route(estimator, X)
         truth = column(y_true, "y_true")
+        if not len(truth) or len(truth) != len(routes):
+            raise ValueError(
+                f"y_true must have one label a row, at least one: {len(routes)} rows, got {len(truth)} labels."
+            )
         weight = check_sample_weight(sample_weight, len(truth))
+        if weight is not None and not weight.any():
+            raise ValueError("sample_weight must be positive in at least one row.")
 
         def share(rows: Any) -> float:
             return float(np.average(rows, weights=weight))
@@ -107,3 +114,23 @@ class RouteScorer(BaseEstimator):
             "escalate_rate": share(routes.route == "escalate"),
             "clarify_rate": share(routes.route == "clarify"),
         }
+
+    def score(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
+        """Score a fitted estimator: the same as calling the scorer.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted `RoutingClassifier`, or a Pipeline or search that holds one.
+        X : array-like of shape (n_samples, n_features)
+            Rows to route.
+        y : array-like of shape (n_samples,)
+            True labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, not negative.
+
+        Returns
+        -------
+        figures : dict of str to float
+        """
+        return self(estimator, X, y, sample_weight)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute._tabular import Tabular, html_table, text_table
-from skroute._validation import check_sample_weight, column, encode_labels
+from skroute._validation import check_classes, check_sample_weight, column, encode_labels
 from skroute.reliability import exact_interval
 from skroute.routing import RouteTable
 
@@ -117,7 +117,7 @@ def routing_report(
     Raises
     ------
     ValueError
-        If there is no row, lengths differ, or a label is not one of `classes`.
+        If there is no row, or none with a weight, lengths differ, or a label is not one of `classes`.
 
     Notes
     -----
@@ -136,10 +136,12 @@ def routing_report(
     y_true = column(y_true, "y_true")
     if not len(y_true) or len(y_true) != len(routes):
         raise ValueError(f"y_true and routes must have as many rows, at least one: {len(y_true)} and {len(routes)}.")
-    labels = np.unique(np.concatenate([y_true, routes.label])) if classes is None else column(classes, "classes")
+    labels = np.unique(np.concatenate([y_true, routes.label])) if classes is None else check_classes(classes)
     truth, routed = encode_labels(y_true, labels, "y_true"), encode_labels(routes.label, labels, "routes.label")
     given = check_sample_weight(sample_weight, len(y_true))
     weight = np.ones(len(y_true)) if given is None else given
+    if not weight.any():
+        raise ValueError("sample_weight must be positive in at least one row.")
 
     def by(codes: NDArray[np.intp], rows: NDArray[np.bool_], values: NDArray[np.float64] = weight) -> Any:
         """Sum over all rows, then over those of each class."""

@@ -9,7 +9,7 @@ from scipy.optimize import isotonic_regression
 from scipy.special import xlog1py, xlogy
 
 from skroute._validation import check_option
-from skroute.metrics._pairs import read_pairs
+from skroute.metrics._pairs import read_pairs, sum_by
 
 __all__ = ["ScoreDecomposition", "score_decomposition"]
 
@@ -105,8 +105,8 @@ def score_decomposition(
         sample_weight=sample_weight, owner=OWNER,
     )  # fmt: skip
     weight = pairs.weights()
-    parts = np.mean([_decompose(stated, right, weight, score) for stated, right in pairs.parts()], axis=0)
-    given, recalibrated, base = (float(part) for part in parts)
+    means = np.mean([_decompose(stated, right, weight, score) for stated, right in pairs.parts()], axis=0)
+    given, recalibrated, base = (float(mean) for mean in means)
     return ScoreDecomposition(given, given - recalibrated, base - recalibrated, base)
 
 
@@ -115,18 +115,17 @@ def _decompose(
 ) -> tuple[float, float, float]:
     """Return the mean score of the forecast, of its recalibration, and of the base rate."""
     values, group = np.unique(stated, return_inverse=True)
-    total = np.bincount(group, weight)
-    frequency = np.bincount(group, weight * right) / total
-    total, base = total / total.sum(), float(np.average(frequency, weights=total))
+    total = sum_by(group, weight)
+    frequency = sum_by(group, weight * right) / total
+    total /= total.sum()
+    base = float(total @ frequency)
     recalibrated = np.clip(isotonic_regression(frequency, weights=total).x, 0.0, 1.0)
 
     def mean(forecast: NDArray[np.float64]) -> float:
         # By groups of equal forecasts: of their rows, a share of `frequency` were hits.
         if score == "brier":
-            loss = frequency * (1.0 - forecast) ** 2 + (1.0 - frequency) * forecast**2
-        else:
-            with np.errstate(divide="ignore"):
-                loss = -xlogy(frequency, forecast) - xlog1py(1.0 - frequency, -forecast)
-        return float(total @ loss)
+            return float(total @ (frequency * (1.0 - forecast) ** 2 + (1.0 - frequency) * forecast**2))
+        with np.errstate(divide="ignore"):
+            return float(-total @ (xlogy(frequency, forecast) + xlog1py(1.0 - frequency, -forecast)))
 
     return mean(values), mean(recalibrated), mean(np.full_like(values, base))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.fft import dct, idct
 from scipy.optimize import brentq
 
-from skroute.metrics._pairs import read_pairs
+from skroute.metrics._pairs import read_pairs, sum_by
 
 __all__ = ["smooth_calibration_error"]
 
@@ -30,8 +30,8 @@ def smooth_calibration_error(
 ) -> float:
     """Measure calibration without bins, by residuals smoothed with a kernel.
 
-    Unlike the binned error it is continuous in the probabilities, and it has nothing to choose: the bandwidth is the one
-    at which it equals the error itself.
+    Unlike the binned error it is continuous in the probabilities, and it has nothing to choose: the bandwidth is the
+    one at which it equals the error itself.
 
     Parameters
     ----------
@@ -108,8 +108,8 @@ def _on_grid(positions: NDArray[np.float64], values: NDArray[np.float64]) -> NDA
     left = np.floor(place).astype(np.intp)
     right_share = place - left
     # One cell of margin on either side, folded back below.
-    grid = np.bincount(left + 1, values * (1.0 - right_share), N_CELLS + 2)
-    grid += np.bincount(left + 2, values * right_share, N_CELLS + 2)[: N_CELLS + 2]
+    grid = sum_by(left + 1, values * (1.0 - right_share), N_CELLS + 2)
+    grid += sum_by(left + 2, values * right_share, N_CELLS + 2)
     grid[1] += grid[0]
     grid[N_CELLS] += grid[N_CELLS + 1]
     return grid[1 : N_CELLS + 1]

@@ -10,11 +10,8 @@ from skroute.calibration import (
     PerClassCalibrator,
     SigmoidCalibrator,
     TemperatureCalibrator,
-    fit_calibrator,
-    make_calibrator,
-    predict_calibrated,
-    wants_proba,
 )
+from skroute.calibration._methods import fit_calibrator, make_calibrator, predict_calibrated, wants_proba
 
 CLASSES = np.array(["attack", "unlock", "vpn"])
 
@@ -53,7 +50,7 @@ def test_a_calibrator_of_all_classes_is_cloned():
 
 @pytest.mark.parametrize("method", ["platt", None, 3, [], TemperatureCalibrator, object(), -1.0, ""])
 def test_anything_else_is_refused(method):
-    with pytest.raises(ValueError, match="The 'method' parameter .* must be one of 'temperature'"):
+    with pytest.raises(ValueError, match=r"The 'method' parameter .* must be one of 'temperature'"):
         make_calibrator(method)
 
 

@@ -119,7 +119,9 @@ def test_a_fit_without_a_row_to_learn_from_leaves_the_temperature_at_one():
 
 
 def test_one_row_and_an_absent_class_are_enough():
-    proba = TemperatureCalibrator().fit([[0.6, 0.3, 0.1]], ["a"], classes=["a", "b", "c"]).predict_proba([[0.6, 0.3, 0.1]])
+    proba = (
+        TemperatureCalibrator().fit([[0.6, 0.3, 0.1]], ["a"], classes=["a", "b", "c"]).predict_proba([[0.6, 0.3, 0.1]])
+    )
     assert np.isfinite(proba).all()
     assert_allclose(proba.sum(), 1.0)
 

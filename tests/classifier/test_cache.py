@@ -28,6 +28,13 @@ class Counting(LogisticRegression):
         return super().fit(X, y, sample_weight)
 
 
+class Uncopied(Counting):
+    """A classifier that clones whatever it holds: a lock cannot be copied."""
+
+    def __sklearn_clone__(self):
+        return type(self)(extra=self.extra)
+
+
 @pytest.fixture
 def fits():
     FITS.clear()
@@ -128,22 +135,29 @@ def test_a_frozen_model_is_told_apart_from_another(data, tmp_path):
     assert np.abs(proba[0] - proba[1]).max() > 0.01
 
 
-@pytest.mark.parametrize("extra", [lambda: 0, threading.Lock(), FunctionTransformer(lambda X: X)], ids=["lambda", "lock", "nested"])  # fmt: skip
+@pytest.mark.parametrize(
+    "extra",
+    [lambda: 0, threading.Lock(), FunctionTransformer(lambda X: X)],
+    ids=["lambda", "lock", "nested"],
+)
 def test_what_cannot_be_hashed_is_fitted_without_the_cache(data, tmp_path, fits, extra):
     X, y, _ = data()
-
-    class Local(Counting):
-        def __sklearn_clone__(self):
-            # A lock cannot be copied.
-            return Local(extra=self.extra)
-
     for n_fits in (3, 6):
-        model = RoutingClassifier(Local(extra=extra), cv=2, memory=str(tmp_path))
-        with pytest.warns(CacheWarning, match="cannot be hashed .* fitted without the cache"):
+        model = RoutingClassifier(Uncopied(extra=extra), cv=2, memory=str(tmp_path))
+        with pytest.warns(CacheWarning, match=r"cannot be hashed .* fitted without the cache"):
             model.fit(X, y)
         assert len(fits) == n_fits
     plain = RoutingClassifier(Counting(), cv=2).fit(X, y)
     assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
+
+
+def test_a_class_that_cannot_be_imported_is_fitted_without_the_cache(data, tmp_path):
+    class Local(Counting):
+        pass
+
+    X, y, _ = data()
+    with pytest.warns(CacheWarning, match="Define their classes and functions in a module"):
+        RoutingClassifier(Local(), cv=2, memory=str(tmp_path)).fit(X, y)
 
 
 def test_an_error_in_the_fit_is_not_taken_for_a_cache_that_fails(data, tmp_path):

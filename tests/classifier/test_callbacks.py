@@ -78,7 +78,7 @@ def test_progress_bars_show_without_a_warning(data, capsys, where):
     model = {
         "router": router(),
         "pipeline": make_pipeline(StandardScaler(), router()),
-        "search": GridSearchCV(router(), {"policy__margin": [0.1, 0.2]}, cv=2),
+        "search": GridSearchCV(router(), {"policy__threshold": [0.85, 0.9]}, cv=2),
     }[where]
     model.set_callbacks(callback.ProgressBar())
     model.fit(X, y)
@@ -91,5 +91,5 @@ def test_a_monitor_scores_the_routes_of_the_fitted_router(data):
     model = router()
     model.set_callbacks(monitor)
     model.fit(X, y)
-    logged = str(monitor.get_logs())
-    assert "coverage" in logged
+    logged = [row for row in monitor.get_logs().data if "coverage" in row]
+    assert logged[-1]["coverage"] == RouteScorer()(model, X, y)["coverage"]

@@ -183,7 +183,8 @@ def test_groups_reach_the_splitter_as_in_scikit_learn(data):
 
 def test_cross_validate_and_searches_give_scikit_learns_scores(data):
     X, y, _ = data()
-    models = [model(LogisticRegression(), method="sigmoid", ensemble=False, cv=3) for model in (CalibratedClassifierCV, RoutingClassifier)]  # fmt: skip
+    settings = {"method": "sigmoid", "ensemble": False, "cv": 3}
+    models = [model(LogisticRegression(), **settings) for model in (CalibratedClassifierCV, RoutingClassifier)]
     theirs, ours = (cross_validate(model, X, y, cv=3, scoring="neg_log_loss")["test_score"] for model in models)
     assert_allclose(ours, theirs, atol=1e-6)
     grid = {"estimator__C": [1e-3, 1.0], "method": ["sigmoid", "isotonic"]}

@@ -75,7 +75,10 @@ def test_containers_give_the_same_probabilities_as_arrays(data, kind, holdout):
     settings = {"method": "sigmoid", "holdout": holdout, "random_state": 0}
     expected = logistic(**settings).fit(X, y, weight).predict_proba(X)
     given = frames(X)[kind]
-    weights = {"pandas": pd.Series(weight, index=given.index) if kind == "pandas" else None, "polars": pl.Series(weight)}
+    weights = {
+        "pandas": pd.Series(weight, index=given.index) if kind == "pandas" else None,
+        "polars": pl.Series(weight),
+    }
     router = logistic(**settings).fit(given, y, weights.get(kind, weight))
     assert_allclose(router.predict_proba(given), expected, atol=1e-4)
 
@@ -137,7 +140,7 @@ def test_a_precomputed_kernel_is_cut_on_both_axes(data, ensemble):
     kernel = X @ X.T
     base = SVC(kernel="precomputed")
     if ensemble:
-        with pytest.raises(ValueError, match="'ensemble' .*precomputed"):
+        with pytest.raises(ValueError, match=r"'ensemble' .*precomputed"):
             RoutingClassifier(base, ensemble=True).fit(kernel, y)
         return
     by_kernel = RoutingClassifier(base, method="sigmoid", cv=3).fit(kernel, y)
@@ -151,7 +154,9 @@ def test_a_precomputed_kernel_serves_a_frozen_classifier(data):
     known, new = X[:60], X[60:]
     frozen = FrozenEstimator(SVC(kernel="precomputed").fit(known @ known.T, y[:60]))
     linear = FrozenEstimator(SVC(kernel="linear").fit(known, y[:60]))
-    by_kernel = RoutingClassifier(frozen, method="sigmoid", cv=3, holdout=0.3, random_state=0).fit(new @ known.T, y[60:])
+    by_kernel = RoutingClassifier(frozen, method="sigmoid", cv=3, holdout=0.3, random_state=0).fit(
+        new @ known.T, y[60:]
+    )
     by_rows = RoutingClassifier(linear, method="sigmoid", cv=3, holdout=0.3, random_state=0).fit(new, y[60:])
     assert_allclose(by_kernel.predict_proba(new @ known.T), by_rows.predict_proba(new), atol=1e-6)
 
@@ -159,7 +164,7 @@ def test_a_precomputed_kernel_serves_a_frozen_classifier(data):
 def test_a_precomputed_kernel_cannot_be_held_out(data):
     X, y, _ = data(3, n_rows=90)
     # Were it cut by rows alone, libsvm would never come to an end.
-    with pytest.raises(ValueError, match="'holdout' .*precomputed"):
+    with pytest.raises(ValueError, match=r"'holdout' .*precomputed"):
         RoutingClassifier(SVC(kernel="precomputed"), holdout=0.2).fit(X @ X.T, y)
 
 
@@ -192,7 +197,7 @@ def test_a_base_that_is_no_classifier_is_refused(data, base):
         {"holdout": True},
         {"policy": "strict"},
         {"policy": RoutePolicy},
-        {"policy": object()},
+        {"policy": 0.8},
         {"cv": 1},
         {"cv": -2},
         {"cv": 2.5},
@@ -311,7 +316,9 @@ def test_without_calibration_the_probabilities_are_the_classifiers(data, n_class
     router = logistic(method="none", cv=3).fit(X, y)
     assert_allclose(router.predict_proba(X), LogisticRegression().fit(X, y).predict_proba(X), atol=1e-12)
     out_of_fold = cross_val_predict(LogisticRegression(), X, y, cv=3, method="predict_proba")
-    assert_allclose(router.reliability_.of().confidence[-1], out_of_fold.max(axis=1)[out_of_fold.max(axis=1) >= 0.9].mean())
+    assert_allclose(
+        router.reliability_.of().confidence[-1], out_of_fold.max(axis=1)[out_of_fold.max(axis=1) >= 0.9].mean()
+    )
 
 
 def test_the_caller_s_objects_stay_as_they_were(data):

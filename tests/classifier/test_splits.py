@@ -12,7 +12,7 @@ CODES = np.repeat([0, 1, 2], [40, 17, 3])
 
 
 def splits_of(cv, codes=CODES, **params):
-    return make_splits(cv, np.zeros((len(codes), 1)), codes, codes, params)
+    return make_splits(cv, np.zeros((len(codes), 1)), codes, codes, params, partition=False)
 
 
 class Recording(RoutePolicy):
@@ -136,7 +136,9 @@ def test_the_policy_sees_exactly_the_held_out_rows_and_the_models_none_of_them(d
     assert_array_equal(np.unique(np.concatenate(trained_on)), kept)
     assert router.reliability_.summary().count[0] == len(kept)
     # Base and calibrators are those of a fit that was never given the held-out rows.
-    alone = RoutingClassifier(Remembering(), ensemble=ensemble, cv=3, method="sigmoid").fit(X[kept], y[kept], weight[kept])
+    alone = RoutingClassifier(Remembering(), ensemble=ensemble, cv=3, method="sigmoid").fit(
+        X[kept], y[kept], weight[kept]
+    )
     assert_array_equal(alone.predict_proba(X), router.predict_proba(X))
 
 

@@ -87,7 +87,9 @@ def test_costs_are_those_given(costs):
     assert scorer(Recorded().fit(ROWS), ROWS, TRUTH) == pytest.approx(figures_by_hand(np.ones(5), *costs))
 
 
-@pytest.mark.parametrize("make", [list, np.array, pd.Series, lambda y: pd.Series(y, index=range(9, 14)), np.asarray])
+@pytest.mark.parametrize(
+    "make", [list, np.array, lambda y: pd.Series(y, index=range(9, 14)), lambda y: np.array(y, dtype=object)]
+)
 def test_truth_may_come_in_any_container(make):
     assert RouteScorer()(Recorded().fit(ROWS), ROWS, make(TRUTH.tolist())) == pytest.approx(figures_by_hand(np.ones(5)))
 
@@ -134,10 +136,11 @@ def test_it_reaches_through_pipelines_and_searches(rows):
     assert RouteScorer()(grid, X, y) == RouteScorer()(grid.best_estimator_, X, y) == direct
 
 
-def expected_by_fold(X, y, weight):
+def expected_by_fold(X, y, weight, threshold=0.8):
     """Score each fold by hand, with the weights of its test rows."""
     for train, test in StratifiedKFold(3).split(X, y):
-        fitted = RoutingClassifier(LogisticRegression(), cv=2).fit(X[train], y[train], weight[train])
+        model = RoutingClassifier(LogisticRegression(), cv=2, policy=RoutePolicy(threshold))
+        fitted = model.fit(X[train], y[train], weight[train])
         auto = fitted.predict_route(X[test]) == "auto"
         wrong = auto & (fitted.predict(X[test]) != y[test])
         yield -np.average(np.where(wrong, 10.0, np.where(auto, 0.0, 1.0)), weights=weight[test])
@@ -155,8 +158,10 @@ def test_weights_are_routed_to_it_in_cross_validate_and_searches(rows):
         assert scores["test_neg_cost"] == pytest.approx(expected)
         grid = GridSearchCV(router, {"policy__threshold": [0.85]}, cv=3, scoring=scorer, refit="neg_cost")
         grid.fit(X, y, sample_weight=weight)
-        unweighted = cross_validate(router, X, y, cv=3, scoring=RouteScorer().set_score_request(sample_weight=False), params={"sample_weight": weight})  # fmt: skip
-    assert grid.cv_results_["split0_test_coverage"][0] > 0
+        scorer.set_score_request(sample_weight=False)
+        unweighted = cross_validate(router, X, y, cv=3, scoring=scorer, params={"sample_weight": weight})
+    by_fold = [grid.cv_results_[f"split{i}_test_neg_cost"][0] for i in range(3)]
+    assert by_fold == pytest.approx(list(expected_by_fold(X, y, weight, threshold=0.85)))
     assert unweighted["test_neg_cost"] != pytest.approx(expected)
 
 

@@ -1,0 +1,101 @@
+"""What routes cost."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skroute._validation import check_sample_weight, column, encode_labels, label_positions, listed
+from skroute.routing import RouteTable
+
+__all__ = ["routing_cost"]
+
+ACTIONS = ("watch", "escalate", "clarify")
+
+
+def routing_cost(
+    y_true: Any,
+    routes: RouteTable,
+    *,
+    costs: Mapping[Any, Mapping[Any, float]] | None = None,
+    wrong_cost: float = 10.0,
+    review_cost: float = 1.0,
+    sample_weight: Any = None,
+) -> float:
+    """Compute the mean cost of a row under its route.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels.
+    routes : RouteTable
+        What `explain_route` or `policy.explain` gave for the same rows.
+    costs : dict of true class to dict of action to cost, default=None
+        Actions are all classes (the row is auto-routed to it), "watch", "escalate" and "clarify"; none may be missing.
+        None: the two costs below.
+    wrong_cost : float, default=10.0
+        Cost of a row auto-routed to a wrong class; a right one costs nothing.
+    review_cost : float, default=1.0
+        Cost of a row that goes to a person, whatever the route.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights, not negative.
+
+    Returns
+    -------
+    cost : float
+        Mean cost of a row; less is better.
+
+    Raises
+    ------
+    ValueError
+        If there is no row, lengths differ, a cost is missing or not finite, or a label is not in the table.
+
+    Examples
+    --------
+    >>> from skroute import RoutePolicy
+    >>> from skroute.metrics import routing_cost
+    >>> policy = RoutePolicy().fit([[0.5, 0.5]], classes=["unlock", "vpn"])
+    >>> routes = policy.explain([[0.97, 0.03], [0.99, 0.01], [0.4, 0.6]])
+    >>> routing_cost(["unlock", "vpn", "vpn"], routes)
+    3.66...
+    >>> costs = {
+    ...     "unlock": {"unlock": 0, "vpn": 4, "watch": 2, "escalate": 2, "clarify": 1},
+    ...     "vpn": {"unlock": 20, "vpn": 0, "watch": 2, "escalate": 2, "clarify": 1},
+    ... }
+    >>> routing_cost(["unlock", "vpn", "vpn"], routes, costs=costs)
+    7.33...
+    """
+    truth = column(y_true, "y_true")
+    if not len(truth) or len(truth) != len(routes):
+        raise ValueError(f"y_true and routes must have as many rows, at least one: {len(truth)} and {len(routes)}.")
+    weight = check_sample_weight(sample_weight, len(truth))
+    auto = routes.route == "auto"
+    if costs is None:
+        for name, value in (("wrong_cost", wrong_cost), ("review_cost", review_cost)):
+            if not np.isfinite(value):
+                raise ValueError(f"{name} must be a finite number, got {value!r}.")
+        cost = np.where(auto, np.where(routes.label == truth, 0.0, wrong_cost), review_cost)
+        return float(np.average(cost, weights=weight))
+    classes, table = _cost_table(costs)
+    actions = encode_labels(routes.label, classes, "routes.label")
+    for i, action in enumerate(ACTIONS):
+        actions[routes.route == action] = len(classes) + i
+    return float(np.average(table[encode_labels(truth, classes, "y_true"), actions], weights=weight))
+
+
+def _cost_table(costs: Mapping[Any, Mapping[Any, float]]) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return the classes and the costs as a matrix of shape (n_classes, n_classes + 3)."""
+    classes = np.array(list(costs))
+    clash = [label for label in costs if label in ACTIONS]
+    if clash:
+        raise ValueError(f"costs has classes named like actions: {listed(clash)}; rename these classes.")
+    names = np.array([*costs, *ACTIONS], dtype=object)
+    table = np.full((len(classes), len(names)), np.nan)
+    for row, (label, by_action) in enumerate(costs.items()):
+        table[row, label_positions(by_action, names, f"costs[{label!r}]")] = list(by_action.values())
+    missing = np.argwhere(~np.isfinite(table))
+    if len(missing):
+        row, action = missing[0]
+        raise ValueError(f"costs[{list(costs)[row]!r}] must give a finite cost to the action {names[action]!r}.")
+    return classes, table
