@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from skroute._validation import label_positions
+from skroute._validation import check_classes, label_positions
 from skroute.calibration._identity import IdentityCalibrator
 from skroute.calibration._isotonic import IsotonicCalibrator
 from skroute.calibration._scores import check_scores, check_training, normalise
@@ -91,6 +91,21 @@ class PerClassCalibrator(BaseEstimator):
         self.classes_ = labels
         self.calibrators_ = fitted[1:] if kinds[0] is None else fitted
         return self
+
+    def check(self, classes: Any) -> None:
+        """Check the methods, and the classes that they name, before anything is fitted.
+
+        Parameters
+        ----------
+        classes : array-like of shape (n_classes,)
+            All classes.
+
+        Raises
+        ------
+        ValueError
+            If `calibrators` names a class or a method that does not exist.
+        """
+        self._kinds(check_classes(classes))
 
     def predict_proba(self, scores: Any) -> NDArray[np.float64]:
         """Return the calibrated probabilities.

@@ -18,6 +18,8 @@ from skroute.classifier._warnings import warn_of_lost_weights
 
 __all__ = ["check_data", "check_parameters", "encode_targets", "route_params"]
 
+POLICY_METHODS = ("check", "fit", "hold_back", "decide", "explain")
+
 
 def check_data(X: Any, y: Any, sample_weight: Any) -> tuple[Any, NDArray[Any], NDArray[np.float64] | None]:
     """Return X as it can be cut into folds, y as an array of labels, and the weights."""
@@ -45,7 +47,7 @@ def check_parameters(router: Any, base: Any) -> tuple[Any, bool]:
     if share is not None and not (isinstance(share, Real) and 0.0 < float(share) < 1.0):
         raise _bad("holdout", "a float in (0, 1) or None", share)
     policy = router.policy
-    is_policy = all(hasattr(policy, name) for name in ("fit", "decide", "explain")) and not isinstance(policy, type)
+    is_policy = all(hasattr(policy, name) for name in POLICY_METHODS) and not isinstance(policy, type)
     if policy is not None and not is_policy:
         raise _bad("policy", "a policy, such as RoutePolicy(), or None", policy)
     ensemble = not is_frozen(base) if isinstance(router.ensemble, str) else bool(router.ensemble)

@@ -187,6 +187,11 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         base = self._base()
         calibrator, ensemble = check_parameters(self, base)
         classes, codes = encode_targets(y, base)
+        policy = clone(RoutePolicy() if self.policy is None else self.policy)
+        for part in (policy, calibrator):
+            # Somebody else's calibrator need not have it.
+            if hasattr(part, "check"):
+                part.check(classes)
         estimator_params, splitter_params = route_params(self, base, weight, fit_params)
         rows, held = self._split(codes, splitter_params.get("groups"))
         X_fit, y_fit = (take(X, rows), y[rows]) if held.size else (X, y)
@@ -216,9 +221,8 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         warn_of_rare_classes(classes, codes[rows], result.unseen, len(splits), self.cv is None)
         tested = rows[result.rows]
         learn_on, proba = (held, mean_proba(result.models, take(X, held))) if held.size else (tested, result.proba)
-        policy = clone(RoutePolicy() if self.policy is None else self.policy)
         policy.fit(proba, y[learn_on], classes=classes, sample_weight=weights_of(weight, learn_on))
-        policy.thresholds_.update(dict.fromkeys(classes[result.unseen].tolist(), np.inf))
+        policy.hold_back(classes[result.unseen])
         reliability = reliability_table(
             y[tested], result.proba, classes=classes, sample_weight=weights_of(weight, tested)
         )

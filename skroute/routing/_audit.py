@@ -6,15 +6,17 @@ confidence below which it always fails and one from which it always passes, foun
 """
 
 import math
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from scipy.optimize import brentq
 from scipy.special import entr
 
 from skroute._tabular import Tabular, html_table, text_table
+from skroute.exceptions import DeadGateWarning
 
-__all__ = ["GateAudit", "PolicyAudit", "audit_gates"]
+__all__ = ["GateAudit", "PolicyAudit", "audit_gates", "warn_of_dead_gates"]
 
 # Roots are found to this accuracy; numbers closer than this to a bound count as on it.
 ACCURACY = 1e-9
@@ -286,3 +288,31 @@ class _Audit:
         holds_none = watch_order == "before" and not passes
         note = "cannot hold back an auto row: the gates already do" if holds_none else ""
         return GateAudit("watch", label, level, math.nan, rest, "live", note)
+
+
+def warn_of_dead_gates(audit: PolicyAudit, chosen: Container[str], named: Container[object]) -> None:
+    """Warn, once, of the dead numbers among those that somebody chose.
+
+    Parameters
+    ----------
+    audit : PolicyAudit
+    chosen : set of str
+        The gates whose number is not the default.
+    named : container of labels
+        The classes with a threshold of their own.
+    """
+    dead = [
+        gate
+        for gate in audit.dead
+        if gate.gate in chosen or gate.gate == "watch" or (gate.gate == "threshold" and gate.label in named)
+    ]
+    if not dead:
+        return
+    names = [gate.gate if gate.label is None else f"{gate.gate} of {gate.label!r}" for gate in dead]
+    reasons = "; ".join(f"{name} = {gate.value:g}: {gate.note}" for name, gate in zip(names, dead, strict=True))
+    warnings.warn(
+        f"With {audit.n_classes} classes these numbers, each with the others as they are, can never change a route "
+        f"({reasons}). See audit() for the bounds of every gate.",
+        DeadGateWarning,
+        stacklevel=3,
+    )

@@ -22,8 +22,9 @@ from skroute._validation import (
     label_positions,
 )
 from skroute.exceptions import DeadGateWarning
-from skroute.routing._audit import GateAudit, PolicyAudit, audit_gates
+from skroute.routing._audit import PolicyAudit, audit_gates, warn_of_dead_gates
 from skroute.routing._gates import ROUTES, WATCH_ORDERS, Gates
+from skroute.routing._json import from_json, to_json
 from skroute.routing._keyed_params import KeyedParamsMixin
 from skroute.routing._route_table import RouteTable, route_table
 
@@ -159,8 +160,42 @@ class RoutePolicy(KeyedParamsMixin, BaseEstimator):
         self.max_entropy_: float | None = numbers["max_entropy"]
         self.escalate_entropy_: float | None = numbers["escalate_entropy"]
         self.watch_order_: str = numbers["watch_order"]
-        self._warn_of_dead_gates()
+        # The defaults are meant to serve every number of classes; only a number that somebody chose is a mistake.
+        defaults = inspect.signature(type(self)).parameters
+        chosen = {name for name in GATES + ("threshold",) if getattr(self, name) != defaults[name].default}
+        warn_of_dead_gates(self.audit(), chosen, self._by_class("thresholds", labels))
         return self
+
+    def check(self, classes: Any) -> None:
+        """Check every number, and the classes that they name, before anything is fitted.
+
+        Parameters
+        ----------
+        classes : array-like of shape (n_classes,)
+            All classes.
+
+        Raises
+        ------
+        ValueError
+            If a number is out of its range, or a label in `thresholds` or `watch` is not a class.
+        """
+        labels = check_classes(classes)
+        self._numbers()
+        self._by_class("thresholds", labels)
+        self._by_class("watch", labels)
+
+    def hold_back(self, labels: Any) -> None:
+        """Never auto-route some classes, whatever their thresholds, because nothing is known of them.
+
+        Parameters
+        ----------
+        labels : array-like of shape (n_labels,)
+            Some of the classes of the fitted policy.
+        """
+        check_is_fitted(self)
+        known = self.classes_.tolist()
+        for position in label_positions(np.asarray(labels).tolist(), self.classes_, "labels"):
+            self.thresholds_[known[position]] = math.inf
 
     def decide(self, proba: Any) -> NDArray[np.str_]:
         """Choose the route of every row: the fast path.
@@ -252,12 +287,12 @@ class RoutePolicy(KeyedParamsMixin, BaseEstimator):
         """
         data: dict[str, Any] = {
             "policy": type(self).__name__,
-            "params": {name: _to_json(value) for name, value in self.get_params(deep=False).items()},
+            "params": {name: to_json(value) for name, value in self.get_params(deep=False).items()},
         }
         if hasattr(self, "classes_"):
             data["classes"] = self.classes_.tolist()
-            data["thresholds"] = [_to_json(self.thresholds_[label]) for label in self.classes_.tolist()]
-            data["watch"] = _to_json(self.watch_)
+            data["thresholds"] = [to_json(self.thresholds_[label]) for label in self.classes_.tolist()]
+            data["watch"] = to_json(self.watch_)
             data |= {name: getattr(self, f"{name}_") for name in GATES}
         return data
 
@@ -287,7 +322,7 @@ class RoutePolicy(KeyedParamsMixin, BaseEstimator):
         unknown = [name for name in data["params"] if name not in known]
         if unknown:
             raise ValueError(f"data names parameters that {cls.__name__} does not have: {unknown}.")
-        policy = cls(**{name: _from_json(value) for name, value in data["params"].items()})
+        policy = cls(**{name: from_json(value) for name, value in data["params"].items()})
         if "classes" in data:
             policy._restore(data)
         return policy
@@ -302,8 +337,8 @@ class RoutePolicy(KeyedParamsMixin, BaseEstimator):
                 f"data of a fitted policy must hold one threshold a class, and watch, {', '.join(GATES)}; got {data!r}."
             )
         numbers = RoutePolicy(
-            thresholds={label: _from_json(level) for label, level in zip(classes.tolist(), thresholds, strict=True)},
-            watch=_from_json(data["watch"]),
+            thresholds={label: from_json(level) for label, level in zip(classes.tolist(), thresholds, strict=True)},
+            watch=from_json(data["watch"]),
             **{name: data[name] for name in GATES},
         )
         uniform = np.full((1, len(classes)), 1.0 / len(classes))
@@ -353,27 +388,6 @@ class RoutePolicy(KeyedParamsMixin, BaseEstimator):
             watch_order=self.watch_order_,
         )
 
-    def _warn_of_dead_gates(self) -> None:
-        """Warn of dead numbers that somebody chose: the defaults are meant to serve every number of classes."""
-        signature = inspect.signature(type(self)).parameters
-        named = self._by_class("thresholds", self.classes_)
-
-        def chosen(gate: GateAudit) -> bool:
-            if gate.gate == "threshold" and gate.label in named:
-                return True
-            return bool(getattr(self, gate.gate) != signature[gate.gate].default)
-
-        dead = [gate for gate in self.audit().dead if chosen(gate)]
-        if dead:
-            names = [g.gate if g.label is None else f"{g.gate} of {g.label!r}" for g in dead]
-            reasons = "; ".join(f"{n} = {g.value:g}: {g.note}" for n, g in zip(names, dead, strict=True))
-            warnings.warn(
-                f"With {len(self.classes_)} classes these numbers can never change a route ({reasons}). "
-                "See audit() for the bounds of every gate.",
-                DeadGateWarning,
-                stacklevel=3,
-            )
-
 
 def _default_classes(y: Any, n_columns: int) -> NDArray[Any]:
     if y is None:
@@ -384,17 +398,3 @@ def _default_classes(y: Any, n_columns: int) -> NDArray[Any]:
             f"y holds {len(labels)} classes for {n_columns} columns of proba; pass classes= to name the columns."
         )
     return labels
-
-
-def _to_json(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(label): _to_json(level) for label, level in value.items()}
-    if isinstance(value, np.generic):
-        value = value.item()
-    return "inf" if value == math.inf else value
-
-
-def _from_json(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {label: _from_json(level) for label, level in value.items()}
-    return math.inf if value == "inf" else value

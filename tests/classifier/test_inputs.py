@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+
+from skroute import RoutePolicy, RoutingClassifier
+from skroute.classifier._inputs import check_data, encode_targets
+
+X = np.random.default_rng(0).normal(size=(60, 3))
+Y = np.repeat(["a", "b", "c"], 20)
+
+
+class Counting(LogisticRegression):
+    n_fits = 0
+
+    def fit(self, X, y, sample_weight=None):
+        Counting.n_fits += 1
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"policy": RoutePolicy(thresholds={"aa": 0.5})}, "names 'aa', which is not a class. Did you mean 'a'"),
+        ({"policy": RoutePolicy(watch={"d": 0.5})}, "names 'd', which is not a class"),
+        ({"policy": RoutePolicy(margin=3)}, "'margin' parameter"),
+        ({"method": {"d": "isotonic"}}, "names 'd', which is not a class"),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_fitted(parameters, message):
+    Counting.n_fits = 0
+    with pytest.raises(ValueError, match=message):
+        RoutingClassifier(Counting(), **parameters).fit(X, Y)
+    assert Counting.n_fits == 0
+
+
+def test_classes_of_a_frozen_classifier_count():
+    frozen = FrozenEstimator(LogisticRegression().fit(X, Y))
+    classes, codes = encode_targets(np.array(["b", "z"]), frozen)
+    assert classes.tolist() == ["a", "b", "c", "z"]
+    assert codes.tolist() == [1, 3]
+
+
+def test_labels_of_another_type_than_the_frozen_ones_are_refused():
+    frozen = FrozenEstimator(LogisticRegression().fit(X, Y))
+    with pytest.raises(ValueError, match="labels like those of the frozen estimator"):
+        encode_targets(np.array([1, 2]), frozen)
+
+
+def test_rows_are_checked_together():
+    with pytest.raises(ValueError, match="sample_weight must have one value a row"):
+        check_data(X, Y, np.ones(3))
