@@ -8,14 +8,15 @@ from skroute.metrics._risk_coverage import (
     coverage_at_risk,
     risk_coverage_curve,
 )
-from skroute.metrics._route_scorer import RouteScorer
 from skroute.metrics._routing_cost import routing_cost
 from skroute.metrics._routing_report import RoutingReport, routing_report
 from skroute.metrics._score_decomposition import ScoreDecomposition, score_decomposition
+from skroute.metrics._scorers import FigureScorer, RouteScorer, get_scorer, get_scorer_names
 from skroute.metrics._smooth_calibration_error import smooth_calibration_error
 
 __all__ = [
     "CalibrationTestResult",
+    "FigureScorer",
     "RiskCoverageCurve",
     "RouteScorer",
     "RoutingReport",
@@ -24,6 +25,8 @@ __all__ = [
     "calibration_error",
     "calibration_test",
     "coverage_at_risk",
+    "get_scorer",
+    "get_scorer_names",
     "risk_coverage_curve",
     "routing_cost",
     "routing_report",

@@ -1,6 +1,7 @@
 """What routes cost."""
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,9 @@ def routing_cost(
         Actions are all classes (the row is auto-routed to it), "watch", "escalate" and "clarify"; none may be missing.
         None: the two costs below.
     wrong_cost : float, default=10.0
-        Cost of a row auto-routed to a wrong class; a right one costs nothing.
+        Cost of a row auto-routed to a wrong class, at least 0; a right one costs nothing.
     review_cost : float, default=1.0
-        Cost of a row that goes to a person, whatever the route.
+        Cost of a row that goes to a person, whatever the route; at least 0.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights, not negative.
 
@@ -73,8 +74,7 @@ def routing_cost(
     auto = routes.route == "auto"
     if costs is None:
         for name, value in (("wrong_cost", wrong_cost), ("review_cost", review_cost)):
-            if not np.isfinite(value):
-                raise ValueError(f"{name} must be a finite number, got {value!r}.")
+            _check_cost(value, name)
         cost = np.where(auto, np.where(routes.label == truth, 0.0, wrong_cost), review_cost)
         return float(np.average(cost, weights=weight))
     classes, table = _cost_table(costs)
@@ -82,6 +82,11 @@ def routing_cost(
     for i, action in enumerate(ACTIONS):
         actions[routes.route == action] = len(classes) + i
     return float(np.average(table[encode_labels(truth, classes, "y_true"), actions], weights=weight))
+
+
+def _check_cost(value: Any, name: str) -> None:
+    if not isinstance(value, Real) or not 0.0 <= float(value) < np.inf:
+        raise ValueError(f"The {name!r} parameter must be a number of at least 0, got {value!r}.")
 
 
 def _cost_table(costs: Mapping[Any, Mapping[Any, float]]) -> tuple[NDArray[Any], NDArray[np.float64]]:

@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from skroute.routing._route_table import RouteTable
 
-__all__ = ["explain_route", "predict_route"]
+__all__ = ["explain_route", "predict_route", "reach"]
 
 
 def predict_route(estimator: Any, X: Any) -> NDArray[np.str_]:
@@ -51,7 +51,7 @@ def predict_route(estimator: Any, X: Any) -> NDArray[np.str_]:
     >>> predict_route(model, X[:2]).tolist()
     ['auto', 'auto']
     """
-    router, X = _reach(estimator, X, "predict_route")
+    router, X = reach(estimator, X, "predict_route")
     routes: NDArray[np.str_] = router.predict_route(X)
     return routes
 
@@ -89,24 +89,24 @@ def explain_route(estimator: Any, X: Any) -> RouteTable:
     >>> explain_route(RoutingClassifier(LogisticRegression(max_iter=1000)).fit(X, y), X[:3])
     RouteTable(3 rows: 3 auto, 0 watch, 0 escalate, 0 clarify)
     """
-    router, X = _reach(estimator, X, "explain_route")
+    router, X = reach(estimator, X, "explain_route")
     table: RouteTable = router.explain_route(X)
     return table
 
 
-def _reach(estimator: Any, X: Any, method: str) -> tuple[Any, Any]:
+def reach(estimator: Any, X: Any, method: str) -> tuple[Any, Any]:
     """Return the innermost estimator that has `method`, and X as it arrives there."""
     if hasattr(estimator, method):
         return estimator, X
     if isinstance(estimator, FrozenEstimator):
-        return _reach(estimator.estimator, X, method)
+        return reach(estimator.estimator, X, method)
     if isinstance(estimator, Pipeline):
         # Not estimator[:-1].transform: a slice asks its last step whether it is fitted, which stateless ones deny.
         for _, step in estimator.steps[:-1]:
             X = X if step is None or step == "passthrough" else step.transform(X)
-        return _reach(estimator[-1], X, method)
+        return reach(estimator[-1], X, method)
     if hasattr(estimator, "best_estimator_"):
-        return _reach(estimator.best_estimator_, X, method)
+        return reach(estimator.best_estimator_, X, method)
     name = type(estimator).__name__
     if hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions"):
         raise NotFittedError(f"This {name} has no best_estimator_ yet: call fit first, with refit switched on.")

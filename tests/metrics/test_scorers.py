@@ -104,7 +104,7 @@ def test_without_an_automatic_row_the_accuracy_is_nan_and_the_cost_is_not():
 @pytest.mark.parametrize("name", ["wrong_cost", "review_cost"])
 @pytest.mark.parametrize("cost", [-1.0, np.nan, np.inf, "high", None, [1.0], 1j])
 def test_costs_must_be_numbers_of_at_least_zero(name, cost):
-    with pytest.raises(ValueError, match=f"'{name}' parameter of RouteScorer"):
+    with pytest.raises(ValueError, match=f"'{name}' parameter"):
         RouteScorer(**{name: cost})(Recorded().fit(ROWS), ROWS, TRUTH)
 
 
@@ -125,7 +125,7 @@ def test_truth_and_weights_must_fit_the_rows(truth, weight, message):
 
 def test_it_clones_and_has_parameters():
     scorer = clone(RouteScorer(wrong_cost=3.0)).set_params(review_cost=0.2)
-    assert scorer.get_params() == {"wrong_cost": 3.0, "review_cost": 0.2}
+    assert scorer.get_params() == {"costs": None, "figures": None, "wrong_cost": 3.0, "review_cost": 0.2}
 
 
 def test_it_reaches_through_pipelines_and_searches(rows):
