@@ -14,6 +14,7 @@ from scipy.optimize import brentq
 from scipy.special import entr
 
 from skroute._tabular import Tabular, html_table, text_table
+from skroute._validation import listed
 from skroute.exceptions import DeadGateWarning
 
 __all__ = ["GateAudit", "PolicyAudit", "audit_gates", "warn_of_dead_gates"]
@@ -308,8 +309,11 @@ def warn_of_dead_gates(audit: PolicyAudit, chosen: Container[str], named: Contai
     ]
     if not dead:
         return
-    names = [gate.gate if gate.label is None else f"{gate.gate} of {gate.label!r}" for gate in dead]
-    reasons = "; ".join(f"{name} = {gate.value:g}: {gate.note}" for name, gate in zip(names, dead, strict=True))
+    owners: dict[str, list[str]] = {}
+    for gate in dead:
+        entry = owners.setdefault(f"{gate.gate} = {gate.value:g}: {gate.note}", [])
+        entry += [] if gate.label is None else [repr(gate.label)]
+    reasons = "; ".join(f"{reason} ({listed(labels, 3)})" if labels else reason for reason, labels in owners.items())
     warnings.warn(
         f"With {audit.n_classes} classes these numbers, each with the others as they are, can never change a route "
         f"({reasons}). See audit() for the bounds of every gate.",

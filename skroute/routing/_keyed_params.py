@@ -56,6 +56,11 @@ class KeyedParamsMixin:
             head, separator, label = name.partition("__")
             if separator and head in self._keyed_params:
                 entries.setdefault(head, {})[label] = value
+            elif separator and not hasattr(getattr(self, head, self), "set_params"):
+                raise ValueError(
+                    f"{type(self).__name__} cannot set {name!r}: {head} has no entries. Those with entries are "
+                    f"{', '.join(self._keyed_params)}."
+                )
             else:
                 whole[name] = value
         super().set_params(**whole)  # type: ignore[misc]

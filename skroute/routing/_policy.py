@@ -276,24 +276,24 @@ class RoutePolicy(KeyedParamsMixin, BaseEstimator):
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the policy as plain JSON: its parameters and, where fitted, its classes and numbers.
+        """Return the policy as plain JSON: its numbers and, where fitted, its classes.
 
-        +inf is written as the text "inf", which strict JSON allows.
+        Every number stands once, under its parameter's name, so that the file can be reviewed and edited. +inf is
+        written as the text "inf", which strict JSON allows, and labels as text.
 
         Returns
         -------
         data : dict
             To be read by `from_dict`.
         """
-        data: dict[str, Any] = {
-            "policy": type(self).__name__,
-            "params": {name: to_json(value) for name, value in self.get_params(deep=False).items()},
-        }
+        params = self.get_params(deep=False)
+        data: dict[str, Any] = {"policy": type(self).__name__, "params": params}
         if hasattr(self, "classes_"):
+            # The numbers in force, which parameters set after fit and classes held back would contradict.
+            params |= {"thresholds": self.thresholds_, "watch": self.watch_}
+            params |= {name: getattr(self, f"{name}_") for name in GATES}
             data["classes"] = self.classes_.tolist()
-            data["thresholds"] = [to_json(self.thresholds_[label]) for label in self.classes_.tolist()]
-            data["watch"] = to_json(self.watch_)
-            data |= {name: getattr(self, f"{name}_") for name in GATES}
+        data["params"] = {name: to_json(value) for name, value in params.items()}
         return data
 
     @classmethod
@@ -315,40 +315,24 @@ class RoutePolicy(KeyedParamsMixin, BaseEstimator):
         ValueError
             If the data describe another kind of policy, or miss or misname a part.
         """
-        known_kind = isinstance(data, Mapping) and data.get("policy") == cls.__name__
-        if not known_kind or not isinstance(data.get("params"), Mapping):
-            raise ValueError(f"data must be what {cls.__name__}.to_dict() returns, got {data!r}.")
-        known = inspect.signature(cls).parameters
-        unknown = [name for name in data["params"] if name not in known]
+        kind = data.get("policy") if isinstance(data, Mapping) else None
+        if kind != cls.__name__ or not isinstance(data.get("params"), Mapping):
+            raise ValueError(
+                f"data must be a dict as {cls.__name__}.to_dict() returns it, with 'policy': {cls.__name__!r} and a "
+                f"dict 'params'; got {type(data).__name__} with 'policy': {kind!r}."
+            )
+        unknown = [name for name in data if name not in ("policy", "params", "classes")]
+        unknown += [name for name in data["params"] if name not in inspect.signature(cls).parameters]
         if unknown:
-            raise ValueError(f"data names parameters that {cls.__name__} does not have: {unknown}.")
+            raise ValueError(f"data names parts that {cls.__name__} does not have: {unknown}.")
         policy = cls(**{name: from_json(value) for name, value in data["params"].items()})
         if "classes" in data:
-            policy._restore(data)
+            classes = check_classes(data["classes"])
+            with warnings.catch_warnings():
+                # Whoever wrote the file was told when it was fitted.
+                warnings.simplefilter("ignore", DeadGateWarning)
+                policy.fit(np.full((1, len(classes)), 1.0 / len(classes)), classes=classes)
         return policy
-
-    def _restore(self, data: Mapping[str, Any]) -> None:
-        """Take over the fitted numbers in `data`, checked as parameters are: they may differ from the parameters."""
-        classes = check_classes(data["classes"])
-        missing = [name for name in ("thresholds", "watch", *GATES) if name not in data]
-        thresholds = data.get("thresholds")
-        if missing or not isinstance(thresholds, list) or len(thresholds) != len(classes):
-            raise ValueError(
-                f"data of a fitted policy must hold one threshold a class, and watch, {', '.join(GATES)}; got {data!r}."
-            )
-        numbers = RoutePolicy(
-            thresholds={label: from_json(level) for label, level in zip(classes.tolist(), thresholds, strict=True)},
-            watch=from_json(data["watch"]),
-            **{name: data[name] for name in GATES},
-        )
-        uniform = np.full((1, len(classes)), 1.0 / len(classes))
-        with warnings.catch_warnings():
-            # Whoever wrote the file was told when it was fitted.
-            warnings.simplefilter("ignore", DeadGateWarning)
-            self.fit(uniform, classes=classes)
-            numbers.fit(uniform, classes=classes)
-        for name in ("thresholds", "watch", *GATES):
-            setattr(self, f"{name}_", getattr(numbers, f"{name}_"))
 
     def _numbers(self) -> dict[str, Any]:
         """Return the parameters that are single numbers, checked."""

@@ -285,6 +285,15 @@ def test_defaults_never_warn(n_classes):
     RoutePolicy().fit(np.eye(n_classes))
 
 
+def test_a_warning_of_many_classes_stays_short():
+    with pytest.warns(DeadGateWarning) as caught:
+        RoutePolicy(0.3).fit(np.eye(150))
+    message = str(caught[0].message)
+    assert "threshold = 0.3" in message
+    assert "(0, 1, 2 and 147 more)" in message
+    assert len(message) < 300
+
+
 def test_one_warning_names_every_dead_number_that_was_chosen():
     lesson = load_lesson()
     policy = RoutePolicy(thresholds=lesson.thresholds, margin=0.6, watch={"vpn_issue": 0.99})
@@ -294,10 +303,10 @@ def test_one_warning_names_every_dead_number_that_was_chosen():
     assert caught[0].filename == __file__
     message = str(caught[0].message)
     assert "With 3 classes" in message
-    assert "threshold of 'vpn_issue' = 0.72: margin and entropy already need 0.8043" in message
-    assert "threshold of 'security_incident' = 0.6:" in message
-    assert "margin = 0.6:" in message
-    assert "watch of 'vpn_issue' = 0.99:" in message
+    assert "threshold = 0.72: margin and entropy already need 0.8043 ('vpn_issue')" in message
+    assert "threshold = 0.6: margin and entropy already need 0.8043 ('security_incident')" in message
+    assert "margin = 0.6: every auto row has confidence 0.8043 or more" in message
+    assert "watch = 0.99: every row that fires it is auto-routed ('vpn_issue')" in message
     assert "max_entropy" not in message
     dead = {(entry.gate, entry.label) for entry in policy.audit().dead}
     assert dead == {("threshold", label) for label in lesson.classes} | {("margin", None), ("watch", "vpn_issue")}

@@ -169,3 +169,8 @@ def test_searches_set_the_threshold_of_a_number():
     policy = found.best_estimator_.policy_
     assert policy.thresholds_[0] == found.best_params_["policy__thresholds__0"]
     assert policy.watch_ == {2: found.best_params_["policy__watch__2"]}
+
+
+def test_an_entry_of_a_single_value_is_refused_with_the_names_that_have_entries():
+    with pytest.raises(ValueError, match="threshold has no entries. Those with entries are thresholds, watch"):
+        RoutePolicy().set_params(threshold__vpn=0.9)
