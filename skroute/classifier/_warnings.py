@@ -27,7 +27,7 @@ def warn_of_rare_classes(
 
     message = ""
     if rare.any():
-        message += f"Classes with fewer rows than the {n_folds} folds, spread as far as they go: {those(rare)}. "
+        message += f"Classes with fewer rows than the {n_folds} folds, spread as far as they go, and measured on as few: {those(rare)}. "
     if unseen.any():
         message += (
             "Classes missing from a training fold or from the calibration rows, which are never auto-routed: "

@@ -15,7 +15,7 @@ from skroute import RoutePolicy, RoutingClassifier, reliability_table
 from skroute._validation import listed
 from skroute.cli import _demo_text
 from skroute.cli._errors import CommandError, extra
-from skroute.cli._read import read_texts
+from skroute.cli._read import read_texts, shortened
 from skroute.datasets import make_tickets
 from skroute.exceptions import DeadGateWarning
 from skroute.metrics import routing_report
@@ -33,6 +33,7 @@ DESCRIPTION = (
 # On generated tickets one class is known to be wrong, so it alone is calibrated; of a file nothing is known.
 TICKETS_METHOD = {"security_incident": "isotonic", "*": "none"}
 FILE_METHOD = "temperature"
+SAMPLES = 20_000
 # Fewer tuning rows than this say too little about an error of a few per cent.
 LEAST_ROWS = 20
 
@@ -42,10 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", metavar="FILE", help="csv, csv.gz or parquet; default: generated tickets")
     parser.add_argument("--text", metavar="COLUMN", help="text column of FILE (default: text)")
     parser.add_argument("--label", metavar="COLUMN", help="label column of FILE (default: label)")
-    parser.add_argument("--method", choices=["temperature", "sigmoid", "isotonic", "none"], help="calibration method")
+    method = "calibration (default: temperature; for generated tickets isotonic for security_incident alone)"
+    parser.add_argument("--method", choices=["temperature", "sigmoid", "isotonic", "none"], help=method)
     wrong = "largest share wrong among the tuning rows auto-routed to a class (default: 0.05)"
     parser.add_argument("--max-error", type=float, default=0.05, metavar="SHARE", help=wrong)
-    parser.add_argument("--samples", type=int, default=20_000, metavar="N", help="generated tickets (default: 20000)")
+    parser.add_argument("--samples", type=int, metavar="N", help=f"generated tickets (default: {SAMPLES})")
     parser.add_argument("--seed", type=int, default=0, help="seed of the tickets and of the split (default: 0)")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="folds fitted in parallel (default: 1)")
 
@@ -66,6 +68,7 @@ class Tickets:
 def run(arguments: argparse.Namespace) -> None:
     """Run the demonstration and print it."""
     progress = _demo_text.Progress()
+    _check(arguments)
     with warnings.catch_warnings(record=True) as caught, progress:
         warnings.simplefilter("always")
         # Which numbers are dead is a lesson of its own; here the class-specific thresholds come from the data.
@@ -75,52 +78,58 @@ def run(arguments: argparse.Namespace) -> None:
         progress.step(f"Fitting {len(tickets.train)} tickets, {len(np.unique(tickets.labels))} classes")
         router = _fit(tickets, arguments)
         progress.step(f"Tuning thresholds on {len(tickets.tune)} more")
-        y_test = tickets.labels[tickets.test]
-        thresholds = class_thresholds(
-            tickets.labels[tickets.tune],
-            router.explain_route(tickets.texts[tickets.tune]),
-            router.classes_,
-            arguments.max_error,
-        )
+        y_tune = tickets.labels[tickets.tune]
+        tuning = router.explain_route(tickets.texts[tickets.tune])
+        threshold = lowest_threshold(y_tune, tuning, np.ones(len(y_tune), dtype=bool), arguments.max_error)
+        thresholds = {
+            label: lowest_threshold(y_tune, tuning, tuning.label == label, arguments.max_error)
+            for label in router.classes_.tolist()
+        }
         progress.step(f"Measuring on {len(tickets.test)} others")
         proba = router.predict_proba(tickets.texts[tickets.test])
         before = router.estimator_.predict_proba(tickets.texts[tickets.test])
-        policies = {
-            "global": router.policy_,
-            "by class": RoutePolicy(thresholds=thresholds).fit(proba, classes=router.classes_),
-        }
+        y_test = tickets.labels[tickets.test]
+        policies = {"global": RoutePolicy(threshold), "by class": RoutePolicy(thresholds=thresholds)}
         reports = {
-            name: routing_report(y_test, policy.explain(proba), classes=router.classes_)
+            name: routing_report(
+                y_test, policy.fit(proba, classes=router.classes_).explain(proba), classes=router.classes_
+            )
             for name, policy in policies.items()
         }
         tables = [reliability_table(y_test, p, classes=router.classes_).summary() for p in (before, proba)]
-    _demo_text.show(tickets, router, tables, thresholds, reports, arguments.max_error, [str(w.message) for w in caught])
+    _demo_text.show(tickets, router, tables, policies, reports, arguments.max_error, [str(w.message) for w in caught])
 
 
-def _tickets(arguments: argparse.Namespace) -> Tickets:
+def _check(arguments: argparse.Namespace) -> None:
     if not 0.0 < arguments.max_error < 1.0:
-        raise CommandError(f"--max-error must lie between 0 and 1, got {arguments.max_error:g}")
+        raise CommandError(f"--max-error must be more than 0 and less than 1, got {arguments.max_error:g}")
     if not 0 <= arguments.seed < 2**32:
         raise CommandError(f"--seed must lie between 0 and 2**32 - 1, got {arguments.seed}")
     if arguments.jobs == 0:
         raise CommandError("--jobs must be a number of workers, or -1 for one a core, got 0")
+    if arguments.file is None and (arguments.text or arguments.label):
+        raise CommandError("--text and --label name columns of FILE, but no FILE is given")
+    if arguments.file is not None and arguments.samples is not None:
+        raise CommandError("--samples is a number of generated tickets, but FILE is given")
+    if arguments.samples is not None and arguments.samples < 200:
+        raise CommandError(f"--samples must be at least 200, got {arguments.samples}")
+
+
+def _tickets(arguments: argparse.Namespace) -> Tickets:
     if arguments.file is None:
-        if arguments.text or arguments.label:
-            raise CommandError("--text and --label name columns of FILE, but no FILE is given")
-        if arguments.samples < 200:
-            raise CommandError(f"--samples must be at least 200, got {arguments.samples}")
-        made = make_tickets(arguments.samples, random_state=arguments.seed)
+        made = make_tickets(arguments.samples or SAMPLES, random_state=arguments.seed)
         source, texts, labels, dropped = "generated tickets", np.array(made.data, dtype=object), made.target, 0
     else:
         source = arguments.file
         texts, labels, dropped = read_texts(source, arguments.text or "text", arguments.label or "label")
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
-        raise CommandError(f"{source} holds a single class, {classes[0]!r}; there is nothing to tell apart")
+        raise CommandError(f"{source} holds a single class, {shortened(classes[0])}; there is nothing to tell apart")
     if counts.min() < 2:
+        lone = [shortened(label) for label in classes[counts < 2]]
         raise CommandError(
-            f"{source} has classes with one row: {listed(classes[counts < 2])}; give each at least 2, to train and "
-            "to test, or leave it out"
+            f"{source} has classes with one row: {listed(lone)}; give each at least 2, to train and to test, or leave "
+            "it out"
         )
     # Generated tickets are free, so that there can be enough of the rare class to measure it.
     test_share = 0.5 if arguments.file is None else 0.2
@@ -159,23 +168,18 @@ def _fit(tickets: Tickets, arguments: argparse.Namespace) -> RoutingClassifier:
     return router
 
 
-def class_thresholds(
-    y_true: NDArray[Any], routes: RouteTable, classes: NDArray[Any], max_error: float
-) -> dict[Any, float]:
-    """Return, for each class, the lowest threshold at which at most `max_error` of its automatic rows are wrong.
+def lowest_threshold(y_true: NDArray[Any], routes: RouteTable, rows: NDArray[np.bool_], max_error: float) -> float:
+    """Return the lowest threshold at which at most `max_error` of the automatic rows are wrong.
 
-    Counted on the rows given, among those that pass the other gates; +inf where no threshold leaves `LEAST_ROWS` such
+    Counted on some of the rows, among those that pass the other gates; +inf where no threshold leaves `LEAST_ROWS` such
     rows. It describes those rows and promises nothing for new ones.
     """
-    thresholds = {}
-    for label in classes.tolist():
-        rows = (routes.label == label) & routes.passed_margin & routes.passed_entropy
-        order = np.argsort(-routes.confidence[rows], kind="stable")
-        confidence = routes.confidence[rows][order]
-        wrong = np.cumsum(y_true[rows][order] != label)
-        count = np.arange(1, len(order) + 1)
-        # Equal confidences pass together, so a threshold stands at the last of them.
-        last = np.append(confidence[1:] < confidence[:-1], True)[: len(order)]
-        good = np.flatnonzero(last & (count >= LEAST_ROWS) & (wrong <= max_error * count))
-        thresholds[label] = float(confidence[good[-1]]) if good.size else np.inf
-    return thresholds
+    rows = rows & routes.passed_margin & routes.passed_entropy
+    order = np.argsort(-routes.confidence[rows], kind="stable")
+    confidence = routes.confidence[rows][order]
+    wrong = np.cumsum((y_true != routes.label)[rows][order])
+    count = np.arange(1, len(order) + 1)
+    # Equal confidences pass together, so a threshold stands at the last of them.
+    last = np.append(confidence[1:] < confidence[:-1], True)[: len(order)]
+    good = np.flatnonzero(last & (count >= LEAST_ROWS) & (wrong <= max_error * count))
+    return float(confidence[good[-1]]) if good.size else np.inf

@@ -1,5 +1,6 @@
 """What ``skroute demo`` prints."""
 
+import sys
 from typing import Any, Self
 
 import numpy as np
@@ -14,17 +15,19 @@ N_STEPS = 4
 
 
 class Progress:
-    """Steps with a spinner and the time taken, on stderr."""
+    """The steps on stderr: with a spinner and the time taken on a terminal, a line each elsewhere."""
 
     def __init__(self) -> None:
         progress = extra("rich.progress")
+        self._console = extra("rich.console").Console(stderr=True)
         self._progress = progress.Progress(
             progress.SpinnerColumn(),
             progress.TextColumn("{task.description}"),
             progress.MofNCompleteColumn(),
             progress.TimeElapsedColumn(),
-            console=extra("rich.console").Console(stderr=True),
+            console=self._console,
             transient=True,
+            disable=not self._console.is_terminal,
         )
         self._task = self._progress.add_task("", total=N_STEPS, completed=-1)
 
@@ -38,13 +41,15 @@ class Progress:
     def step(self, description: str) -> None:
         """Begin the next step."""
         self._progress.update(self._task, advance=1, description=description)
+        if not self._console.is_terminal:
+            print(description, file=sys.stderr)
 
 
 def show(
     tickets: Any,
     router: Any,
     tables: list[Any],
-    thresholds: dict[Any, float],
+    policies: dict[str, Any],
     reports: dict[str, Any],
     max_error: float,
     notes: list[str],
@@ -66,15 +71,16 @@ def show(
     worst = [_worst(figures) for figures in (before, after)]
     shown = _shown_classes(before, worst)
     console.print(_reliability(before, after, shown))
-    console.print(_worst_text("Before", worst[0]))
-    console.print(_worst_text("After", worst[1]) + "\n")
-    console.print(_routes(router, thresholds, reports, shown, max_error))
+    console.print(_worst_text("Before", before, worst[0]))
+    console.print(_worst_text("After", after, worst[1]) + "\n")
+    console.print(_routes(policies, reports, shown, max_error))
     for name, report in reports.items():
         console.print(
-            f"{'One threshold, 0.80' if name == 'global' else 'Class-specific'}: {report.coverage:.1%} of the test "
-            f"rows auto-routed, {_share(report.error[0])} of them wrong."
+            f"{'One threshold' if name == 'global' else 'Class-specific'}: {report.coverage:.1%} of the test rows "
+            f"auto-routed, {_share(report.error[0], 'none')} of them wrong."
         )
-    held = [label for label, threshold in thresholds.items() if np.isinf(threshold)]
+    console.print(f"The thresholds hold {max_error:.0%} on the tuning rows; they promise nothing for others.")
+    held = [label for label, threshold in policies["by class"].thresholds_.items() if np.isinf(threshold)]
     if held:
         names = ", ".join(map(str, held[:SHOWN_CLASSES])) + (", ..." if len(held) > SHOWN_CLASSES else "")
         console.print(f"Never auto-routed, because the tuning rows do not support it: {_safe(names)}.")
@@ -98,8 +104,8 @@ def _accuracy(table: Any) -> float:
     return float(table.accuracy[0])
 
 
-def _share(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.1%}"
+def _share(value: float, nothing: str = "-") -> str:
+    return nothing if np.isnan(value) else f"{value:.1%}"
 
 
 def _worst(figures: dict[Any, Any]) -> dict[str, Any] | None:
@@ -109,14 +115,16 @@ def _worst(figures: dict[Any, Any]) -> dict[str, Any] | None:
     return max(enough or classes, key=lambda row: abs(row["gap"]), default=None)
 
 
-def _worst_text(when: str, row: dict[str, Any] | None) -> str:
+def _worst_text(when: str, figures: dict[Any, Any], row: dict[str, Any] | None) -> str:
     if row is None:
-        return f"{when}: no class was predicted."
-    return (
+        return f"{when} calibration no class was predicted."
+    few = sum(row["verdict"] == "insufficient" for label, row in figures.items() if label is not None)
+    text = (
         f"{when} calibration the worst class is [bold]{_safe(str(row['label']))}[/bold]: it says "
         f"{row['confidence']:.2f} and is right {row['accuracy']:.2f} ({row['interval_low']:.2f} to "
         f"{row['interval_high']:.2f}, {row['count']} rows): {row['verdict']}."
     )
+    return f"{text} {few} classes have too few rows to judge." if few else text
 
 
 def _shown_classes(figures: dict[Any, Any], worst: list[dict[str, Any] | None]) -> list[Any]:
@@ -156,24 +164,19 @@ def _reliability(before: dict[Any, Any], after: dict[Any, Any], shown: list[Any]
     return _add_rows(_table(title, columns), len(before) - 1, rows)
 
 
-def _routes(
-    router: Any, thresholds: dict[Any, float], reports: dict[str, Any], shown: list[Any], max_error: float
-) -> Any:
+def _routes(policies: dict[str, Any], reports: dict[str, Any], shown: list[Any], max_error: float) -> Any:
     figures = {name: {row["label"]: row for row in report.to_records()} for name, report in reports.items()}
 
-    def cells(label: Any, name: str, threshold: str) -> list[str]:
+    def cells(name: str, label: Any) -> list[str]:
         row = figures[name][label]
-        return [threshold, f"{row['auto']:.0f}", _share(row["error"])]
+        threshold = "" if label is None else f"{policies[name].thresholds_[label]:.3f}"
+        return ["never" if threshold == "inf" else threshold, f"{row['auto']:.0f}", _share(row["error"])]
 
-    rows = []
-    for label in [None, *shown]:
-        numbers = ["", ""]
-        if label is not None:
-            numbers = [f"{number:.3f}" for number in (router.policy_.thresholds_[label], thresholds[label])]
-        texts = ["never" if number == "inf" else number for number in numbers]
-        total = f"{figures['global'][label]['total']:.0f}"
-        name = "(all)" if label is None else str(label)
-        rows.append([name, total, *cells(label, "global", texts[0]), *cells(label, "by class", texts[1])])
-    columns = ["class", "rows", "threshold", "auto", "wrong", "threshold", "auto", "wrong"]
-    title = f"Routes, one threshold | class-specific (at most {max_error:.0%} wrong on the tuning rows)"
-    return _add_rows(_table(title, columns), len(router.classes_), rows)
+    rows = [
+        ["(all)" if label is None else str(label), f"{figures['global'][label]['total']:.0f}"]
+        + [cell for name in policies for cell in cells(name, label)]
+        for label in [None, *shown]
+    ]
+    columns = ["true class", "rows", "threshold", "auto", "wrong", "threshold", "auto", "wrong"]
+    title = f"Routes, one threshold | class-specific (each with at most {max_error:.0%} wrong on the tuning rows)"
+    return _add_rows(_table(title, columns), len(figures["global"]) - 1, rows)

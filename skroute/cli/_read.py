@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from skroute._validation import listed
 from skroute.cli._errors import CommandError, extra
 
-__all__ = ["read_texts"]
+__all__ = ["read_texts", "shortened"]
 
 WORD = re.compile(r"[^\W\d_]{2,}")
 
@@ -40,7 +40,9 @@ def read_texts(path: str, text: str, label: str) -> tuple[NDArray[np.object_], N
     frame = _read_frame(Path(path))
     for name in (text, label):
         if name not in frame.columns:
-            raise CommandError(f"{path} has no column {name!r}; its columns are {listed(frame.columns)}")
+            hint = " (the separator must be a comma)" if frame.width == 1 else ""
+            columns = listed(map(shortened, frame.columns))
+            raise CommandError(f"{path} has no column {name!r}; its columns are {columns}{hint}")
     if not frame.height:
         raise CommandError(f"{path} holds no rows")
     labels = _strings(frame[label])
@@ -52,6 +54,12 @@ def read_texts(path: str, text: str, label: str) -> tuple[NDArray[np.object_], N
     if not any(WORD.search(value) for value in texts):
         raise CommandError(f"column {text!r} of {path} holds no text")
     return texts, labels[labelled].astype(str), int((~labelled).sum())
+
+
+def shortened(text: Any, length: int = 40) -> str:
+    """Return a label or column name fit for a message: a wrong column may hold whole tickets."""
+    text = str(text)
+    return text if len(text) <= length else f"{text[:length]}..."
 
 
 def _read_frame(path: Path) -> Any:

@@ -6,7 +6,7 @@ import pytest
 
 from skroute import RoutePolicy
 from skroute.cli import main
-from skroute.cli._demo import LEAST_ROWS, class_thresholds
+from skroute.cli._demo import LEAST_ROWS, lowest_threshold
 from skroute.datasets import make_tickets
 
 
@@ -134,9 +134,10 @@ def test_column_without_labels(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--max-error", "1.5"], "--max-error must lie between 0 and 1"),
+        (["--max-error", "1.5"], "--max-error must be more than 0"),
         (["--samples", "10"], "--samples must be at least 200"),
         (["--text", "body"], "no FILE is given"),
+        (["log.csv", "--samples", "500"], "but FILE is given"),
         (["--seed", "-1"], "--seed must lie between 0 and"),
         (["--jobs", "0"], "--jobs must be a number of workers"),
     ],
@@ -151,7 +152,7 @@ def test_class_thresholds_are_the_lowest_that_hold_the_error():
     proba = np.column_stack([scores, 1.0 - scores])
     y = np.where(random.random(2000) < scores, "a", "b")
     routes = RoutePolicy(margin=None, max_entropy=None).fit(proba, classes=["a", "b"]).explain(proba)
-    found = class_thresholds(y, routes, np.array(["a", "b"]), 0.1)
+    found = {label: lowest_threshold(y, routes, routes.label == label, 0.1) for label in ("a", "b")}
 
     def error(threshold):
         rows = scores >= threshold
