@@ -19,6 +19,12 @@ class IdentityCalibrator(BaseEstimator):
     For models that are calibrated already, and as the reference that a calibrator has to beat. It serves all classes
     together (`predict_proba`) and one class inside `PerClassCalibrator` (`predict`).
 
+    Parameters
+    ----------
+    kind : {"auto", "proba", "scores"}, default="auto"
+        What the scores are: probabilities, decision values, or to be found out when fitted: probabilities lie in [0, 1]
+        and sum to one within 5e-3.
+
     Attributes
     ----------
     from_proba_ : bool
@@ -34,6 +40,9 @@ class IdentityCalibrator(BaseEstimator):
     >>> IdentityCalibrator().fit(proba, [0, 1]).predict_proba(proba).tolist()
     [[0.7, 0.3], [0.2, 0.8]]
     """
+
+    def __init__(self, kind: str = "auto") -> None:
+        self.kind = kind
 
     def fit(self, scores: Any, y: Any = None, sample_weight: Any = None, *, classes: Any = None) -> Self:
         """Find out whether the scores are probabilities.
@@ -55,11 +64,11 @@ class IdentityCalibrator(BaseEstimator):
         """
         if np.ndim(scores) == 1:
             values = check_score_column(scores)
-            self.from_proba_ = bool(((values >= 0.0) & (values <= 1.0)).all())
+            self.from_proba_ = is_proba(values, self.kind, type(self).__name__)
             self.n_classes_: int | None = None
         else:
             values = check_scores(scores)
-            self.from_proba_ = is_proba(values)
+            self.from_proba_ = is_proba(values, self.kind, type(self).__name__)
             self.n_classes_ = values.shape[1]
         return self
 

@@ -20,7 +20,7 @@ JOINT = {"temperature": TemperatureCalibrator, "none": IdentityCalibrator}
 METHODS = ("temperature", "sigmoid", "isotonic", "none")
 
 
-def make_calibrator(method: Any) -> Any:
+def make_calibrator(method: Any, kind: str = "auto") -> Any:
     """Return an unfitted calibrator for all classes.
 
     Parameters
@@ -28,6 +28,8 @@ def make_calibrator(method: Any) -> Any:
     method : str, calibrator or dict of class to either
         A name in `METHODS`; an object with ``fit`` and ``predict_proba`` for all classes, or with ``fit`` and
         ``predict`` for one; or a dict of those that serve one class.
+    kind : {"auto", "proba", "scores"}, default="auto"
+        What the scores will be, for the methods that are names.
 
     Returns
     -------
@@ -39,9 +41,9 @@ def make_calibrator(method: Any) -> Any:
         If the method is none of these.
     """
     if isinstance(method, str) and method in JOINT:
-        return JOINT[method]()
+        return JOINT[method](kind=kind)
     if isinstance(method, Mapping) or (isinstance(method, str) and method in ONE_VS_REST):
-        return PerClassCalibrator(method)
+        return PerClassCalibrator(method, kind=kind)
     if not isinstance(method, (str, type)) and hasattr(method, "fit"):
         if hasattr(method, "predict_proba"):
             return clone(method)

@@ -29,6 +29,8 @@ class PerClassCalibrator(BaseEstimator):
         "sigmoid", "isotonic", "none", or an object with ``fit(scores, y)`` and ``predict(scores)`` for the scores of
         one class, such as `sklearn.isotonic.IsotonicRegression`. A dict gives each class its own; the key ``"*"``
         stands for the classes that it does not name, which are "sigmoid" without it.
+    kind : {"auto", "proba", "scores"}, default="auto"
+        What the scores are, for classes with "none".
 
     Attributes
     ----------
@@ -55,8 +57,9 @@ class PerClassCalibrator(BaseEstimator):
     [1.0, 1.0, 1.0, 1.0]
     """
 
-    def __init__(self, calibrators: Any = "sigmoid") -> None:
+    def __init__(self, calibrators: Any = "sigmoid", *, kind: str = "auto") -> None:
         self.calibrators = calibrators
+        self.kind = kind
 
     def fit(self, scores: Any, y: Any, sample_weight: Any = None, *, classes: Any = None) -> Self:
         """Fit a calibrator for every class.
@@ -142,29 +145,29 @@ class PerClassCalibrator(BaseEstimator):
         """Return an unfitted calibrator for every class; equal choices are one object."""
         choice = self.calibrators
         if not isinstance(choice, Mapping):
-            return [_make(choice)] * len(classes)
-        rest = _make(choice.get(REST, "sigmoid"))
+            return [self._make(choice)] * len(classes)
         named = {label: kind for label, kind in choice.items() if label != REST}
         positions = label_positions(named, classes, "The dict of calibration methods")
         if len(set(positions)) < len(positions):
             raise ValueError(f"The dict of calibration methods names one class twice: {list(named)}.")
-        made = {kind: _make(kind) for kind in named.values() if isinstance(kind, str)}
-        made |= {choice[REST]: rest} if isinstance(choice.get(REST), str) else {}
-        kinds = [rest] * len(classes)
+        rest = choice.get(REST, "sigmoid")
+        made = {kind: self._make(kind) for kind in [rest, *named.values()] if isinstance(kind, str)}
+        kinds = [made[rest] if isinstance(rest, str) else self._make(rest)] * len(classes)
         for position, kind in zip(positions, named.values(), strict=True):
-            kinds[position] = made[kind] if isinstance(kind, str) else _make(kind)
+            kinds[position] = made[kind] if isinstance(kind, str) else self._make(kind)
         return kinds
 
-
-def _make(kind: Any) -> Any:
-    if isinstance(kind, str) and kind in ONE_VS_REST:
-        return ONE_VS_REST[kind]()
-    if hasattr(kind, "fit") and hasattr(kind, "predict") and not isinstance(kind, type):
-        return kind
-    raise ValueError(
-        f"A calibration method of a class must be one of {', '.join(map(repr, ONE_VS_REST))} or an object with "
-        f"fit(scores, y) and predict(scores). Got {kind!r} instead."
-    )
+    def _make(self, kind: Any) -> Any:
+        if isinstance(kind, str) and kind == "none":
+            return IdentityCalibrator(kind=self.kind)
+        if isinstance(kind, str) and kind in ONE_VS_REST:
+            return ONE_VS_REST[kind]()
+        if hasattr(kind, "fit") and hasattr(kind, "predict") and not isinstance(kind, type):
+            return kind
+        raise ValueError(
+            f"A calibration method of a class must be one of {', '.join(map(repr, ONE_VS_REST))} or an object with "
+            f"fit(scores, y) and predict(scores). Got {kind!r} instead."
+        )
 
 
 def _fit_one(

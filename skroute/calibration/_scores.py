@@ -9,9 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._validation import SUM_TOLERANCE, check_classes, check_sample_weight, column, encode_labels
+from skroute._validation import (
+    RANGE_TOLERANCE,
+    SUM_TOLERANCE,
+    check_classes,
+    check_option,
+    check_sample_weight,
+    column,
+    distinct_labels,
+    encode_labels,
+)
 
 __all__ = ["check_one_vs_rest", "check_score_column", "check_scores", "check_training", "is_proba", "normalise"]
+
+# What scores are: to be found out from the values, probabilities, or decision values.
+KINDS = ("auto", "proba", "scores")
 
 
 def check_scores(scores: Any, n_classes: int | None = None) -> NDArray[np.float64]:
@@ -33,7 +45,7 @@ def check_training(
 ) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[Any], NDArray[np.float64] | None]:
     """Return scores, codes of the labels, classes and weights, all checked against each other."""
     values = check_scores(scores)
-    labels = np.unique(column(y, "y")) if classes is None else check_classes(classes)
+    labels = distinct_labels(column(y, "y")) if classes is None else check_classes(classes)
     if len(labels) != values.shape[1]:
         raise ValueError(
             f"scores must have one column a class: {len(labels)} classes, got {values.shape[1]} columns. "
@@ -58,7 +70,10 @@ def check_one_vs_rest(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
     """Return scores of one class, whether each row is of the class, and weights; rows without weight are dropped."""
     values = check_score_column(scores)
-    positive = column(y, "y") > 0
+    target = column(y, "y")
+    if target.dtype.kind not in "fiub" or not np.isin(target, (-1, 0, 1)).all():
+        raise ValueError("y must hold 1 where a row is of the class, and 0 (or -1) where it is not.")
+    positive = target > 0
     if not len(values) or len(values) != len(positive):
         raise ValueError(f"scores and y must have as many rows, at least one: got {len(values)} and {len(positive)}.")
     weight = check_sample_weight(sample_weight, len(values))
@@ -70,14 +85,16 @@ def check_one_vs_rest(
     return values[kept], positive[kept], weight[kept]
 
 
-def is_proba(scores: NDArray[np.float64]) -> bool:
-    """Tell whether scores are probabilities: all in [0, 1], every row with a sum near one.
+def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:
+    """Tell whether scores are probabilities: as told by `kind`, or all in [0, 1] with rows that sum to one.
 
     Rows with unknown classes count as well: what is left of them is still a distribution over the known classes.
     """
+    if check_option(kind, KINDS, "kind", owner) != "auto":
+        return kind == "proba"
     known = np.nan_to_num(scores, nan=0.0)
-    inside = bool(((known >= 0.0) & (known <= 1.0 + SUM_TOLERANCE)).all())
-    return inside and bool((np.abs(known.sum(axis=1) - 1.0) <= SUM_TOLERANCE).all())
+    inside = bool(((known >= -RANGE_TOLERANCE) & (known <= 1.0 + RANGE_TOLERANCE)).all())
+    return inside and (known.ndim == 1 or bool((np.abs(known.sum(axis=1) - 1.0) <= SUM_TOLERANCE).all()))
 
 
 def normalise(proba: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -28,11 +28,15 @@ class TemperatureCalibrator(BaseEstimator):
     ----------
     floor : float, default=1e-12
         Added to probabilities before the logarithm, so that exact zeros stay finite. In [0, 1].
+    kind : {"auto", "proba", "scores"}, default="auto"
+        What the scores are: probabilities, decision values, or to be found out when fitted: probabilities lie in [0, 1]
+        and sum to one within 5e-3.
 
     Attributes
     ----------
     beta_ : float
-        Inverse temperature: above 1 the model was under-confident, below 1 over-confident. In [e^-10, e^10].
+        Inverse temperature: above 1 the model was under-confident, below 1 over-confident. In [e^-10, e^10]; decision
+        values that spread by more than 1 reach as much further down.
     classes_ : ndarray of shape (n_classes,)
         The class of each column.
     from_proba_ : bool
@@ -61,8 +65,9 @@ class TemperatureCalibrator(BaseEstimator):
     [[0.85, 0.15]]
     """
 
-    def __init__(self, floor: float = 1e-12) -> None:
+    def __init__(self, floor: float = 1e-12, *, kind: str = "auto") -> None:
         self.floor = floor
+        self.kind = kind
 
     def fit(self, scores: Any, y: Any, sample_weight: Any = None, *, classes: Any = None) -> Self:
         """Fit the temperature.
@@ -89,10 +94,11 @@ class TemperatureCalibrator(BaseEstimator):
         """
         floor = check_level(self.floor, "floor", type(self).__name__)
         values, codes, labels, weight = check_training(scores, y, sample_weight, classes)
-        from_proba = is_proba(values)
+        from_proba = is_proba(values, self.kind, type(self).__name__)
         logits = _logits(values, from_proba, floor or 0.0)
         known = ~np.isnan(values[np.arange(len(values)), codes])
-        self.beta_ = _fit_beta(logits[known], codes[known], None if weight is None else weight[known])
+        spread = 1.0 if from_proba else max(1.0, -float(logits[np.isfinite(logits)].min()))
+        self.beta_ = _fit_beta(logits[known], codes[known], None if weight is None else weight[known], spread)
         self.classes_ = labels
         self.from_proba_ = from_proba
         return self
@@ -125,7 +131,9 @@ def _logits(scores: NDArray[np.float64], from_proba: bool, floor: float) -> NDAr
     return shifted
 
 
-def _fit_beta(logits: NDArray[np.float64], codes: NDArray[np.intp], weight: NDArray[np.float64] | None) -> float:
+def _fit_beta(
+    logits: NDArray[np.float64], codes: NDArray[np.intp], weight: NDArray[np.float64] | None, spread: float
+) -> float:
     """Return the inverse temperature of least log loss; 1 where no row tells anything about it."""
     of_truth = logits[np.arange(len(logits)), codes]
     # 0 * -inf must not occur in the mean below: a class that was not scored has probability exactly 0 anyway.
@@ -139,6 +147,8 @@ def _fit_beta(logits: NDArray[np.float64], codes: NDArray[np.intp], weight: NDAr
     if not len(logits) or (weight is not None and not weight.any()) or not finite.any():
         return 1.0
     low, high = LOG_BETA_RANGE
+    # Decision values in the thousands stay certainties at every temperature of scikit-learn's range.
+    low -= np.log(spread)
     if slope(low) >= 0.0:
         return float(np.exp(low))
     if slope(high) <= 0.0:

@@ -1,5 +1,6 @@
 """Fits that are remembered: joblib's Memory, with a plain refit where something cannot be hashed."""
 
+import pickle
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +35,9 @@ def cached_call(
         return function(**hashed, **ignored)
     try:
         joblib.hash(key)
+        if b"__main__" in pickle.dumps(key):
+            # Hashed by name only: redefined in the session, it would be taken for its old self.
+            raise pickle.PicklingError("defined in __main__")
     except Exception as error:
         warnings.warn(
             f"memory: the estimator or its fit parameters cannot be hashed ({error}); fitted without the cache. "

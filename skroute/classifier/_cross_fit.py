@@ -53,7 +53,7 @@ class CrossFit:
     proba: NDArray[np.float64]
     """Their probabilities, from a model and a calibrator that did not see the row; shape (n_rows, n_classes)."""
     unseen: NDArray[np.bool_]
-    """Classes that some fold's model did not know, or that no tested row belongs to; shape (n_classes,)."""
+    """Classes that some fold's model or some calibrator did not know; shape (n_classes,)."""
 
 
 def cross_fit(
@@ -107,8 +107,16 @@ def cross_fit(
         fitted = fit_calibrator(calibrator, row_scores, codes[rows], classes, row_weight)
         models = [CalibratedModel(fits[-1][0], fitted, classes, proba_first)]
     proba = _unseen_proba(calibrator, row_scores, codes[rows], fold_of[first], classes, row_weight)
-    counts = np.bincount(codes[rows], minlength=len(classes))
-    return CrossFit(models, rows, proba, np.isnan(all_scores).any(axis=0) | (counts == 0))
+    # Each calibrator that serves must have seen the class: the one fitted on all rows, or every member's own.
+    calibrated_on = tested if ensemble else [rows]
+    seen = [_has_weight(codes[part], weights_of(sample_weight, part), len(classes)) for part in calibrated_on]
+    unseen = np.isnan(all_scores).any(axis=0) | ~np.all(seen, axis=0)
+    return CrossFit(models, rows, proba, unseen)
+
+
+def _has_weight(codes: NDArray[np.intp], weight: NDArray[np.float64] | None, n_classes: int) -> NDArray[np.bool_]:
+    """Tell which classes have a row of positive weight."""
+    return np.bincount(codes, weights=weight, minlength=n_classes) > 0
 
 
 def mean_proba(models: list[CalibratedModel], X: Any) -> NDArray[np.float64]:

@@ -11,8 +11,8 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import has_fit_parameter
 
-from skroute._validation import check_sample_weight
-from skroute.calibration._methods import make_calibrator
+from skroute._validation import check_sample_weight, distinct_labels
+from skroute.calibration._methods import make_calibrator, wants_proba
 from skroute.classifier._response import is_frozen, needs_kernel_columns, response_name
 from skroute.classifier._warnings import warn_of_lost_weights
 
@@ -28,6 +28,8 @@ def check_data(X: Any, y: Any, sample_weight: Any) -> tuple[Any, NDArray[Any], N
     X, y = indexable(X, y)
     y = column_or_1d(np.asarray(y), warn=True)
     assert_all_finite(y, input_name="y")
+    if y.dtype.kind == "O":
+        distinct_labels(y)
     check_classification_targets(y)
     check_consistent_length(X, y)
     if not len(y):
@@ -39,8 +41,8 @@ def check_parameters(router: Any, base: Any) -> tuple[Any, bool]:
     """Check a router's parameters; return the unfitted calibrator, and whether to ensemble."""
     if isinstance(base, type) or not hasattr(base, "fit"):
         raise _bad("estimator", "a classifier or None", base)
-    response_name(base)
-    calibrator = make_calibrator(router.method)
+    response = response_name(base, wants_proba(router.method))
+    calibrator = make_calibrator(router.method, "proba" if response == "predict_proba" else "scores")
     if not (isinstance(router.ensemble, (bool, np.bool_)) or router.ensemble == "auto"):
         raise _bad("ensemble", "a bool or 'auto'", router.ensemble)
     share = router.holdout
@@ -64,7 +66,7 @@ def _bad(name: str, demand: str, value: Any) -> ValueError:
 
 def encode_targets(y: NDArray[Any], base: Any) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """Return the classes, those of a frozen classifier included, and the labels as integers."""
-    classes = np.unique(y)
+    classes = distinct_labels(y)
     if is_frozen(base) and hasattr(base, "classes_"):
         known = np.asarray(base.classes_)
         if (known.dtype.kind in "OUS") != (classes.dtype.kind in "OUS"):

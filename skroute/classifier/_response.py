@@ -28,6 +28,8 @@ def take(values: Any, rows: NDArray[np.intp]) -> Any:
     """Return some rows of an array, sparse matrix, frame, Series or list."""
     if hasattr(values, "iloc"):
         return values.iloc[rows]
+    if type(values).__module__.startswith("pyarrow"):
+        return values.take(rows)
     if hasattr(values, "shape"):
         return values[rows]
     if isinstance(values, (list, tuple)):
@@ -88,10 +90,18 @@ def scores(estimator: Any, X: Any, classes: NDArray[Any], proba_first: bool = Fa
     """
     name = response_name(estimator, proba_first)
     values = np.asarray(getattr(estimator, name)(X), dtype=np.float64)
-    known = np.asarray(getattr(estimator, "classes_", classes))
+    if not hasattr(estimator, "classes_"):
+        raise ValueError(f"{type(estimator).__name__} must have classes_ once fitted, as every classifier does.")
+    known = np.asarray(estimator.classes_)
     if values.ndim == 1 and len(known) == 2:
         values = np.column_stack([-values / 2.0, values / 2.0])
     owner = f"{type(estimator).__name__}.{name}"
+    last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    if name == "decision_function" and len(known) > 2 and getattr(last, "decision_function_shape", "ovr") == "ovo":
+        # For three classes the three pairs could not be told from the three classes.
+        raise ValueError(f"{owner} gives a value a pair of classes; set decision_function_shape='ovr'.")
+    if _n_rows(X) not in (None, len(values)):
+        raise ValueError(f"{owner} must give one row a row of X: {_n_rows(X)} rows, got {len(values)}.")
     if values.ndim != 2 or values.shape[1] != len(known):
         raise ValueError(f"{owner} must give one column for each of its {len(known)} classes, got {values.shape}.")
     if not np.isfinite(values).all():

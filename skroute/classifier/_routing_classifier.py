@@ -218,7 +218,7 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
             ignored={"n_jobs": self.n_jobs, "context": context, "owner": None if context is None else self},
             key=(clone(base), calibrator, estimator_params),
         )
-        warn_of_rare_classes(classes, codes[rows], result.unseen, len(splits), self.cv is None)
+        warn_of_rare_classes(classes, codes[rows], result.unseen, len(splits))
         tested = rows[result.rows]
         learn_on, proba = (held, mean_proba(result.models, take(X, held))) if held.size else (tested, result.proba)
         policy.fit(proba, y[learn_on], classes=classes, sample_weight=weights_of(weight, learn_on))

@@ -59,11 +59,14 @@ def make_splits(
             "LeaveOneOut cross-validation does not allow all classes to be present in test splits. Please use a "
             "cross-validation generator that allows all classes to appear in every test and train split."
         )
-    splits = [
-        (_as_rows(train), _as_rows(test)) for train, test in check_cv(cv, y, classifier=True).split(X, y, **params)
-    ]
+    given = check_cv(cv, y, classifier=True).split(X, y, **params)
+    splits = [(_as_rows(train, len(y)), _as_rows(test, len(y))) for train, test in given]
     if not splits:
         raise ValueError(f"cv must give at least one split, got none from {cv!r}.")
+    for i, split in enumerate(splits):
+        for name, part in zip(("training", "test"), split, strict=True):
+            if not len(part) or part.dtype.kind not in "iu" or part.min() < 0 or part.max() >= len(y):
+                raise ValueError(f"cv must give row numbers in [0, {len(y)}); the {name} rows of split {i} are not.")
     tested = np.concatenate([test for _, test in splits])
     if partition and not np.array_equal(np.sort(tested), np.arange(len(y))):
         raise ValueError(
@@ -73,9 +76,9 @@ def make_splits(
     return splits
 
 
-def _as_rows(part: Any) -> NDArray[np.intp]:
+def _as_rows(part: Any, n_samples: int) -> NDArray[np.intp]:
     rows = np.asarray(part)
-    return np.flatnonzero(rows) if rows.dtype == bool else rows
+    return np.flatnonzero(rows) if rows.dtype == bool and len(rows) == n_samples else rows
 
 
 def _stratified(codes: NDArray[np.intp], counts: NDArray[np.intp]) -> list[Split]:

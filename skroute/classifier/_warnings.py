@@ -13,11 +13,11 @@ __all__ = ["warn_of_lost_weights", "warn_of_rare_classes"]
 
 
 def warn_of_rare_classes(
-    classes: NDArray[Any], codes: NDArray[np.intp], unseen: NDArray[np.bool_], n_folds: int, own_folds: bool
+    classes: NDArray[Any], codes: NDArray[np.intp], unseen: NDArray[np.bool_], n_folds: int
 ) -> None:
     """Name the classes with fewer rows than folds, and those that some model or calibrator never saw."""
     counts = np.bincount(codes, minlength=len(classes))
-    rare = (counts < n_folds) & own_folds
+    rare = (counts > 0) & (counts < n_folds)
     if not (rare | unseen).any():
         return
     named = [f"{label!r} ({count} rows)" for label, count in zip(classes.tolist(), counts, strict=True)]
@@ -27,7 +27,10 @@ def warn_of_rare_classes(
 
     message = ""
     if rare.any():
-        message += f"Classes with fewer rows than the {n_folds} folds, spread as far as they go, and measured on as few: {those(rare)}. "
+        message += (
+            f"Classes with fewer rows than the {n_folds} folds, spread as far as they go, and measured on as few: "
+            f"{those(rare)}. "
+        )
     if unseen.any():
         message += (
             "Classes missing from a training fold or from the calibration rows, which are never auto-routed: "

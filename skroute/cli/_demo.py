@@ -164,7 +164,11 @@ def _fit(tickets: Tickets, arguments: argparse.Namespace) -> RoutingClassifier:
     router = RoutingClassifier(model, method=method, n_jobs=arguments.jobs)
     # Threads of BLAS fight each other over matrices as small as these, on some machines for tens of seconds.
     with extra("threadpoolctl").threadpool_limits(1):
-        router.fit(tickets.texts[tickets.train], tickets.labels[tickets.train])
+        try:
+            router.fit(tickets.texts[tickets.train], tickets.labels[tickets.train])
+        except ValueError as error:
+            # Too few rows to cross-fit, or texts without a word in common.
+            raise CommandError(f"{tickets.source} cannot be fitted: {error}") from None
     return router
 
 

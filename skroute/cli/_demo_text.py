@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from skroute.cli._errors import extra
+from skroute.cli._read import shortened
 
 __all__ = ["Progress", "show"]
 
@@ -82,14 +83,14 @@ def show(
     console.print(f"The thresholds hold {max_error:.0%} on the tuning rows; they promise nothing for others.")
     held = [label for label, threshold in policies["by class"].thresholds_.items() if np.isinf(threshold)]
     if held:
-        names = ", ".join(map(str, held[:SHOWN_CLASSES])) + (", ..." if len(held) > SHOWN_CLASSES else "")
+        names = ", ".join(map(shortened, held[:SHOWN_CLASSES])) + (", ..." if len(held) > SHOWN_CLASSES else "")
         console.print(f"Never auto-routed, because the tuning rows do not support it: {_safe(names)}.")
     for note in dict.fromkeys(notes):
         console.print(f"[yellow]note:[/yellow] {_safe(note)}")
 
 
-def _safe(text: str) -> str:
-    escaped: str = extra("rich.markup").escape(text)
+def _safe(text: str, length: int = 400) -> str:
+    escaped: str = extra("rich.markup").escape(shortened(text, length))
     return escaped
 
 
@@ -120,7 +121,7 @@ def _worst_text(when: str, figures: dict[Any, Any], row: dict[str, Any] | None) 
         return f"{when} calibration no class was predicted."
     few = sum(row["verdict"] == "insufficient" for label, row in figures.items() if label is not None)
     text = (
-        f"{when} calibration the worst class is [bold]{_safe(str(row['label']))}[/bold]: it says "
+        f"{when} calibration the worst class is [bold]{_safe(str(row['label']), 40)}[/bold]: it says "
         f"{row['confidence']:.2f} and is right {row['accuracy']:.2f} ({row['interval_low']:.2f} to "
         f"{row['interval_high']:.2f}, {row['count']} rows): {row['verdict']}."
     )
@@ -142,7 +143,7 @@ def _table(title: str, columns: list[str]) -> Any:
 
 def _add_rows(table: Any, n_classes: int, rows: list[list[str]]) -> Any:
     for row in rows:
-        table.add_row(*map(_safe, row))
+        table.add_row(*(extra("rich.text").Text(shortened(cell)) for cell in row))
     hidden = n_classes - (len(rows) - 1)
     if hidden > 0:
         table.add_row(f"... and {hidden} more classes")

@@ -1,6 +1,7 @@
 """Find the command and run it; a user's mistake is one line on stderr and exit code 2."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -24,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     code : int
-        0, or 2 after a mistake in the arguments or their files.
+        0; 2 after a mistake in the arguments or their files; 130 when interrupted.
     """
     parser = argparse.ArgumentParser(prog="skroute", description="Calibrate a classifier per class and route its rows.")
     parser.add_argument("--version", action="version", version=f"skroute {__version__}")
@@ -38,4 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CommandError as error:
         print(f"skroute: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # The reader, such as head, has what it wants; the interpreter must not complain when it flushes.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    except OSError as error:
+        print(f"skroute: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("skroute: interrupted", file=sys.stderr)
+        return 130
     return 0

@@ -12,6 +12,7 @@ from skroute.cli._errors import CommandError, extra
 
 __all__ = ["read_texts", "shortened"]
 
+LONGEST_LABEL = 200
 WORD = re.compile(r"[^\W\d_]{2,}")
 
 
@@ -53,28 +54,33 @@ def read_texts(path: str, text: str, label: str) -> tuple[NDArray[np.object_], N
     texts = texts[labelled]
     if not any(WORD.search(value) for value in texts):
         raise CommandError(f"column {text!r} of {path} holds no text")
+    longest = max(map(len, labels[labelled]))
+    if longest > LONGEST_LABEL:
+        raise CommandError(f"column {label!r} of {path} holds labels of up to {longest} characters; is it the text?")
     return texts, labels[labelled].astype(str), int((~labelled).sum())
 
 
 def shortened(text: Any, length: int = 40) -> str:
-    """Return a label or column name fit for a message: a wrong column may hold whole tickets."""
-    text = str(text)
+    """Return a label or column name fit for a terminal: it may be a whole ticket, or hold control characters."""
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text)[: length + 1])
     return text if len(text) <= length else f"{text[:length]}..."
 
 
 def _read_frame(path: Path) -> Any:
     polars = extra("polars")
-    if not path.is_file():
-        raise CommandError(f"there is no file {path}")
-    if not path.stat().st_size:
-        raise CommandError(f"{path} is empty")
     name = path.name.lower()
     try:
+        if not path.is_file():
+            raise CommandError(f"there is no file {path}")
+        if not path.stat().st_size:
+            raise CommandError(f"{path} is empty")
         if name.endswith(".parquet"):
             return polars.read_parquet(path)
         if name.endswith((".csv", ".csv.gz")):
             # Everything as text: a label such as 007 keeps its zeros.
             return polars.read_csv(path, infer_schema=False)
+    except CommandError:
+        raise
     except Exception as error:
         # polars raises errors of its own, of the system and of the decompressor; to the user all mean the same.
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

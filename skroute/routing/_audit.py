@@ -191,7 +191,7 @@ def audit_gates(
     gates = [audit.threshold(label, value) for label, value in thresholds.items()]
     gates += [audit.margin_gate(), audit.entropy_gate()]
     gates += [audit.escalation(escalate_entropy, any(t > 1.0 for t in thresholds.values()))]
-    gates += [audit.watch(label, value, thresholds, watch_order) for label, value in watch.items()]
+    gates += audit.watches(watch, thresholds, watch_order)
     return PolicyAudit(n_classes, tuple(gates))
 
 
@@ -265,7 +265,24 @@ class _Audit:
         open_gates = self.margin <= 0.0 and self.max_entropy >= 1.0 and not some_never
         return open_gates and max(self.thresholds, default=0.0) <= 1.0 / self.n_classes + ACCURACY
 
-    def watch(self, label: object, level: float, thresholds: dict[object, float], watch_order: str) -> GateAudit:
+    def watches(self, watch: dict[object, float], thresholds: dict[object, float], order: str) -> list[GateAudit]:
+        """Audit every watch."""
+        by_text = {str(label): t for label, t in thresholds.items() if label is not None}
+        # Of two classes one is another class than the watched one; None, for the classes not named, is always another.
+        lowest: list[tuple[float, str | None]] = [*sorted((t, text) for text, t in by_text.items())[:2]]
+        rest = thresholds.get(None)
+        lowest += [] if rest is None else [(rest, None)]
+        own = {label: by_text.get(str(label), 1.0 if rest is None else rest) for label in watch}
+        return [self.watch(label, level, own[label], lowest, order) for label, level in watch.items()]
+
+    def watch(
+        self,
+        label: object,
+        level: float,
+        own: float,
+        lowest: list[tuple[float, str | None]],
+        watch_order: str,
+    ) -> GateAudit:
         """Audit a watch: dead where it fires on auto rows of its class only.
 
         It holds back a row only if it goes first, and if what it leaves to the class on top still passes the gates.
@@ -275,11 +292,10 @@ class _Audit:
         rest = 1.0 - level
         if watch_order == "flag":
             return GateAudit("watch", label, level, math.nan, rest, "off", "reported only")
-        own = next((t for other, t in thresholds.items() if str(other) == str(label)), thresholds.get(None, 1.0))
         sure = max(own, margin_sure(self.margin), entropy_sure(self.max_entropy, self.n_classes))
         if level > 0.5 and level >= sure - ACCURACY:
             return GateAudit("watch", label, level, math.nan, rest, "dead", "every row that fires it is auto-routed")
-        others = [t for other, t in thresholds.items() if other is None or str(other) != str(label)]
+        others = [threshold for threshold, other in lowest if other != str(label)]
         # The most certain such row holds nothing but the watched class and the one on top.
         passes = (
             rest >= min(others, default=1.0) - ACCURACY

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ def to_json(value: Any) -> Any:
         return {str(label): to_json(level) for label, level in value.items()}
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, (Decimal, Fraction)):
+        value = float(value)
     return "inf" if value == math.inf else value
 
 

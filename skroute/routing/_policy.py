@@ -326,6 +326,9 @@ class RoutePolicy(KeyedParamsMixin, BaseEstimator):
         if unknown:
             raise ValueError(f"data names parts that {cls.__name__} does not have: {unknown}.")
         policy = cls(**{name: from_json(value) for name, value in data["params"].items()})
+        policy._numbers()
+        for name in ("thresholds", "watch"):
+            policy._levels(name)
         if "classes" in data:
             classes = check_classes(data["classes"])
             with warnings.catch_warnings():

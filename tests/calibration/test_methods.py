@@ -38,7 +38,7 @@ def test_a_word_names_a_calibrator(method, kind):
 
 @pytest.mark.parametrize("method", ["isotonic", {"vpn": "none"}, IsotonicRegression(), SigmoidCalibrator()])
 def test_what_serves_one_class_is_lifted_to_all(method):
-    assert make_calibrator(method).get_params(deep=False) == {"calibrators": method}
+    assert make_calibrator(method).get_params(deep=False) == {"calibrators": method, "kind": "auto"}
 
 
 def test_a_calibrator_of_all_classes_is_cloned():

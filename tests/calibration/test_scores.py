@@ -25,7 +25,14 @@ from skroute.calibration._scores import (
     ],
 )
 def test_probabilities_lie_in_zero_to_one_and_sum_to_one_up_to_rounding(scores, expected):
-    assert is_proba(np.array(scores)) is expected
+    assert is_proba(np.array(scores), "auto", "test") is expected
+
+
+def test_who_knows_what_the_scores_are_need_not_have_them_guessed():
+    assert is_proba(np.array([[1.01, 0.0]]), "proba", "test")
+    assert not is_proba(np.array([[0.5, 0.5]]), "scores", "test")
+    with pytest.raises(ValueError, match="'kind' parameter of test"):
+        is_proba(np.array([[0.5, 0.5]]), "logits", "test")
 
 
 def test_normalise_divides_by_the_sum_and_makes_zeros_uniform():

@@ -4,9 +4,12 @@ import joblib
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.datasets import load_iris
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skroute import RoutePolicy, RoutingClassifier
@@ -172,3 +175,19 @@ def test_ignored_arguments_do_not_count(tmp_path, fits):
     assert fits == [3]
     assert cached_call(None, double, {"n_jobs": 1}, {"value": 3}, key=(3,)) == 6
     assert fits == [3, 3]
+
+
+def test_what_is_defined_in_the_session_is_not_cached(tmp_path, monkeypatch):
+    """A class or function of __main__ is hashed by its name, so a new definition would find the old fit."""
+    import __main__
+
+    X, y = load_iris(return_X_y=True)
+
+    def halve(X):
+        return X / 2
+
+    halve.__module__, halve.__qualname__ = "__main__", "halve"
+    monkeypatch.setattr(__main__, "halve", halve, raising=False)
+    router = RoutingClassifier(make_pipeline(FunctionTransformer(halve), GaussianNB()), memory=str(tmp_path))
+    with pytest.warns(CacheWarning, match="defined in __main__"):
+        router.fit(X, y)

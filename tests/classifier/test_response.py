@@ -4,14 +4,17 @@ import polars as pl
 import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
+from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.mixture import GaussianMixture
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
+from skroute import RoutingClassifier
 from skroute.classifier._response import (
     is_frozen,
     needs_kernel_columns,
@@ -129,3 +132,28 @@ def test_unknown_classes_have_a_column_of_nan():
 def test_scores_that_make_no_sense_are_refused(classes, values, message):
     with pytest.raises(ValueError, match=message):
         scores(Fixed(classes, values), None, np.arange(3))
+
+
+def test_pairs_of_classes_are_refused():
+    X, y = load_iris(return_X_y=True)
+    for model in (SVC(decision_function_shape="ovo"), make_pipeline(SVC(decision_function_shape="ovo"))):
+        with pytest.raises(ValueError, match="set decision_function_shape='ovr'"):
+            RoutingClassifier(model).fit(X, y)
+
+
+def test_what_is_no_classifier_is_refused():
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match="GaussianMixture must have classes_"):
+        RoutingClassifier(GaussianMixture(3, random_state=0), method="none").fit(X, y)
+
+
+def test_probabilities_that_are_badly_rounded_stay_probabilities():
+    X, y = load_iris(return_X_y=True)
+
+    class Rounded(LogisticRegression):
+        def predict_proba(self, X):
+            return super().predict_proba(X).round(1) * 1.02
+
+    proba = RoutingClassifier(Rounded(max_iter=1000), method="none").fit(X, y).predict_proba(X)
+    plain = LogisticRegression(max_iter=1000).fit(X, y).predict_proba(X)
+    assert np.abs(proba - plain).max() < 0.1

@@ -223,6 +223,7 @@ def test_bad_parameters_are_named(data, setting):
         ({"y": None}, "requires y to be passed"),
         ({"y": np.linspace(0, 1, 240)}, "Unknown label type"),
         ({"y": np.where(np.arange(240) == 3, np.nan, 1.0)}, "contains NaN"),
+        ({"y": np.array(["a", None] * 120, dtype=object)}, "labels of one type, without missing values"),
         ({"y": np.ones((240, 2))}, r"shape \(240, 2\)"),
         ({"sample_weight": -np.ones(240)}, "not negative, got -1.0 in row 0"),
         ({"sample_weight": np.ones(239)}, "240 rows, got 239 weights"),

@@ -119,6 +119,35 @@ def test_column_without_text(tmp_path, capsys, texts):
     assert "column 'text'" in failure(capsys, path)
 
 
+def test_too_few_rows_to_cross_fit(tmp_path, capsys):
+    path = tmp_path / "log.csv"
+    pl.DataFrame({"text": ["red cat", "blue dog"] * 3, "label": ["a", "b"] * 3}).write_csv(path)
+    assert "cannot be fitted: y must hold at least two rows" in failure(capsys, path)
+
+
+def test_texts_without_a_word_in_common(tmp_path, capsys):
+    path = tmp_path / "log.csv"
+    words = ["w" + "".join(chr(97 + int(digit)) for digit in str(10_000 + i)) for i in range(2000)]
+    pl.DataFrame({"text": words, "label": ["a", "b"] * 1000}).write_csv(path)
+    assert "cannot be fitted: After pruning, no terms remain" in failure(capsys, path)
+
+
+def test_a_text_column_given_as_label(tmp_path, capsys):
+    path = tmp_path / "log.csv"
+    pl.DataFrame({"text": ["red cat", "blue dog"] * 9, "label": ["long " * 90, "b"] * 9}).write_csv(path)
+    assert "is it the text?" in failure(capsys, path)
+
+
+def test_control_characters_do_not_reach_the_terminal(tmp_path, capsys):
+    path = tmp_path / "log.parquet"
+    labels = ["\x1b[31mred", "b\nlue"] * 100
+    pl.DataFrame({"text": ["red cat", "blue dog"] * 100, "label": labels}).write_parquet(path)
+    code, out, _ = run(capsys, path)
+    assert code == 0
+    assert "\x1b" not in out
+    assert "\\x1b[31mred" in out
+
+
 def test_single_class(tmp_path, capsys):
     path = tmp_path / "log.csv"
     pl.DataFrame({"text": ["some words"] * 5, "label": ["a"] * 5}).write_csv(path)
