@@ -114,8 +114,9 @@ def encode_labels(y: Any, classes: NDArray[Any], name: str = "y") -> NDArray[np.
     if codes is not None:
         return codes
     labels = distinct_labels(y, name)
-    codes = np.searchsorted(labels, y)
-    return np.array(label_positions(labels.tolist(), classes, name), dtype=np.intp)[codes]
+    positions = np.array(label_positions(labels.tolist(), classes, name), dtype=np.intp)
+    found: NDArray[np.intp] = positions[np.searchsorted(labels, y)]
+    return found
 
 
 def _quick_codes(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.intp] | None:
@@ -321,7 +322,8 @@ def _check_rows(values: NDArray[Any], name: str) -> NDArray[Any]:
 
 def _adder(n_classes: int) -> NDArray[np.float64]:
     """Return the matrix whose product with `ROWS_AT_ONCE` short rows, laid end to end, holds their sums."""
-    return np.kron(np.eye(ROWS_AT_ONCE if n_classes <= FEW_COLUMNS else 1), np.ones((n_classes, 1)))
+    n_rows = ROWS_AT_ONCE if n_classes <= FEW_COLUMNS else 1
+    return np.repeat(np.eye(n_rows), n_classes, axis=0)
 
 
 def _row_sums(block: NDArray[Any], adder: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute._validation import check_count, check_option
-from skroute.metrics._pairs import read_pairs, sum_by
+from skroute.metrics._pairs import blocks, read_pairs, sum_by
 from skroute.reliability._bins import assign_bins, quantile_edges, uniform_edges
 
 __all__ = ["calibration_error"]
@@ -129,16 +129,18 @@ def _gaps(
     edges: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return share of the weight, gap, and expected square of the gap by chance, of every bin that holds a row."""
-    bins = assign_bins(stated, edges)
     n_bins = len(edges) - 1
-    if weight is None:
-        total = np.bincount(bins, minlength=n_bins).astype(np.float64)
-        hits = np.bincount(bins[right], minlength=n_bins).astype(np.float64)
-        mass = sum_by(bins, stated, n_bins)
-    else:
-        total = sum_by(bins, weight, n_bins)
-        hits = sum_by(bins[right], weight[right], n_bins)
-        mass = sum_by(bins, weight * stated, n_bins)
+    # Weight of wrong rows, weight of right rows, and stated mass of every bin.
+    wrong, hits, mass = np.zeros((3, n_bins))
+    for rows in blocks(len(stated)):
+        bins, values = assign_bins(stated[rows], edges), stated[rows]
+        part = None if weight is None else weight[rows]
+        # One histogram of bin and outcome together.
+        outcomes = np.bincount(bins * 2 + right[rows], part, 2 * n_bins).reshape(n_bins, 2)
+        wrong += outcomes[:, 0]
+        hits += outcomes[:, 1]
+        mass += sum_by(bins, values if part is None else part * values, n_bins)
+    total = wrong + hits
     filled = total > 0.0
     total, accuracy, confidence = total[filled], hits[filled] / total[filled], mass[filled] / total[filled]
     noise = np.where(total > 1.0, accuracy * (1.0 - accuracy) / np.maximum(total - 1.0, 1e-300), 0.0)

@@ -10,6 +10,7 @@ from skroute.metrics._calibration_error import calibration_error
 from skroute.metrics._risk_coverage import area_under_risk_coverage, coverage_at_risk
 from skroute.metrics._score_decomposition import score_decomposition
 from skroute.metrics._smooth_calibration_error import smooth_calibration_error
+from skroute.metrics._truth import align_labels
 from skroute.routing import RouteTable
 
 __all__ = ["PROBA_FIGURES", "ROUTE_FIGURES"]
@@ -30,11 +31,13 @@ def _coverage(truth: NDArray[Any], routes: RouteTable, weight: Weight) -> float:
 
 
 def _correct_coverage(truth: NDArray[Any], routes: RouteTable, weight: Weight) -> float:
-    return _share(_auto(routes) & (routes.label == truth), weight)
+    truth, labels = align_labels(truth, routes.label)
+    return _share(_auto(routes) & (labels == truth), weight)
 
 
 def _wrong_rate(truth: NDArray[Any], routes: RouteTable, weight: Weight) -> float:
-    return -_share(_auto(routes) & (routes.label != truth), weight)
+    truth, labels = align_labels(truth, routes.label)
+    return -_share(_auto(routes) & (labels != truth), weight)
 
 
 def _auto_accuracy(truth: NDArray[Any], routes: RouteTable, weight: Weight) -> float:

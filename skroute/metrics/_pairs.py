@@ -1,5 +1,6 @@
 """Stated probabilities beside what happened: the common input of all figures of calibration."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,11 @@ from numpy.typing import NDArray
 from skroute._validation import check_option, check_sample_weight
 from skroute.reliability._read import read_outcomes
 
-__all__ = ["KINDS", "Pairs", "read_pairs", "sum_by"]
+__all__ = ["KINDS", "Pairs", "blocks", "read_pairs", "sum_by"]
 
 KINDS = ("top-label", "classwise")
+# Rows taken at once where temporaries should stay in the cache.
+BLOCK = 2**16
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Pairs:
     def parts(self) -> list[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
         """Return stated probability and outcome: one pair of arrays or, classwise, one for every class."""
         if self.top is not None:
-            return [(self.stated.astype(np.float64), self.truth == self.top)]
+            return [(self.stated.astype(np.float64, copy=False), self.truth == self.top)]
         return [(self.stated[:, c].astype(np.float64), self.truth == c) for c in range(len(self.classes))]
 
     def weights(self) -> NDArray[np.float64]:
@@ -79,6 +82,12 @@ def read_pairs(
     return Pairs(stated, truth, top, weight, labels)
 
 
-def sum_by(groups: NDArray[np.intp], values: NDArray[Any], n_groups: int = 0) -> NDArray[np.float64]:
+def blocks(n_rows: int) -> Iterator[slice]:
+    """Yield slices that part so many rows between them."""
+    for start in range(0, n_rows, BLOCK):
+        yield slice(start, min(start + BLOCK, n_rows))
+
+
+def sum_by(groups: NDArray[np.integer], values: NDArray[Any], n_groups: int = 0) -> NDArray[np.float64]:
     """Return the sum of the values in each group, shape (n_groups,) or longer."""
     return np.bincount(groups, weights=values, minlength=n_groups).astype(np.float64, copy=False)

@@ -109,7 +109,7 @@ def area_under_risk_coverage(
     label : class, default=None
         Only the rows predicted as this class.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights, not negative; a whole weight counts as so many repetitions of the row.
+        Weights, not negative; a whole weight counts as so many repetitions of the row, so their scale matters a little.
 
     Returns
     -------
@@ -198,7 +198,8 @@ def coverage_at_risk(
     """
     level = check_level(max_risk, "max_risk", "coverage_at_risk")
     _, accepted, wrong = _accepted(y_true, y_prob, y_pred, confidence, classes, label, sample_weight)
-    good = np.flatnonzero(wrong <= (level or 0.0) * accepted)
+    # A quotient, like the risk of the curve: 29 / 100 is 0.29, but 0.29 * 100 is less than 29.
+    good = np.flatnonzero(wrong / accepted <= (level or 0.0))
     return float(accepted[good[-1]] / accepted[-1]) if good.size else 0.0
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._validation import check_sample_weight, column, encode_labels, label_positions, listed
+from skroute._validation import check_sample_weight, encode_labels, label_positions, listed
+from skroute.metrics._truth import align_labels, read_truth
 from skroute.routing import RouteTable
 
 __all__ = ["routing_cost"]
@@ -50,7 +51,8 @@ def routing_cost(
     Raises
     ------
     ValueError
-        If there is no row, lengths differ, a cost is missing or not finite, or a label is not in the table.
+        If there is no row, lengths differ, a label is missing or not in the table, a cost is missing or not finite, or
+        no weight is positive.
 
     Examples
     --------
@@ -67,18 +69,23 @@ def routing_cost(
     >>> routing_cost(["unlock", "vpn", "vpn"], routes, costs=costs)
     7.33...
     """
-    truth = column(y_true, "y_true")
+    truth = read_truth(y_true)
+    if not (hasattr(routes, "route") and hasattr(routes, "label")):
+        raise ValueError("routes must be a RouteTable, as explain_route() and policy.explain() return it.")
     if not len(truth) or len(truth) != len(routes):
         raise ValueError(f"y_true and routes must have as many rows, at least one: {len(truth)} and {len(routes)}.")
     weight = check_sample_weight(sample_weight, len(truth))
+    if weight is not None and not weight.any():
+        raise ValueError("sample_weight must be positive in at least one row.")
     auto = routes.route == "auto"
     if costs is None:
         for name, value in (("wrong_cost", wrong_cost), ("review_cost", review_cost)):
             _check_cost(value, name)
-        cost = np.where(auto, np.where(routes.label == truth, 0.0, wrong_cost), review_cost)
+        truth, labels = align_labels(truth, routes.label)
+        cost = np.where(auto, np.where(labels == truth, 0.0, wrong_cost), review_cost)
         return float(np.average(cost, weights=weight))
     classes, table = _cost_table(costs)
-    actions = encode_labels(routes.label, classes, "routes.label")
+    actions = encode_labels(routes.label, classes, "routes.label").copy()
     for i, action in enumerate(ACTIONS):
         actions[routes.route == action] = len(classes) + i
     return float(np.average(table[encode_labels(truth, classes, "y_true"), actions], weights=weight))
@@ -95,8 +102,15 @@ def _cost_table(costs: Mapping[Any, Mapping[Any, float]]) -> tuple[NDArray[Any],
     clash = [label for label in costs if label in ACTIONS]
     if clash:
         raise ValueError(f"costs has classes named like actions: {listed(clash)}; rename these classes.")
+    for label, by_action in costs.items():
+        if not isinstance(by_action, Mapping):
+            raise ValueError(f"costs[{label!r}] must be a dict of action to cost, got {by_action!r}.")
     names = np.array([*costs, *ACTIONS], dtype=object)
     table = np.full((len(classes), len(names)), np.nan)
+    actions = dict.fromkeys(action for by_action in costs.values() for action in by_action)
+    rowless = [action for action in actions if action not in ACTIONS and action not in costs]
+    if rowless:
+        raise ValueError(f"costs must hold a row for every class; {listed(rowless)} stands among the actions only.")
     for row, (label, by_action) in enumerate(costs.items()):
         table[row, label_positions(by_action, names, f"costs[{label!r}]")] = list(by_action.values())
     missing = np.argwhere(~np.isfinite(table))

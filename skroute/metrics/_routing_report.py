@@ -7,11 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute._tabular import Tabular, html_table, text_table
-from skroute._validation import check_classes, check_sample_weight, column, encode_labels
+from skroute._validation import check_classes, check_sample_weight, encode_labels
+from skroute.metrics._truth import align_labels, read_truth
 from skroute.reliability import exact_interval
 from skroute.routing import RouteTable
 
 __all__ = ["RoutingReport", "routing_report"]
+
+LEGEND = "auto, wrong, error: rows routed to the class; total and the other columns: rows of the class"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -67,7 +70,7 @@ class RoutingReport(Tabular):
 
     def __str__(self) -> str:
         """Return the report as text."""
-        return f"{self!r}\n{text_table(*self._shown())}"
+        return f"{self!r}\n{text_table(*self._shown())}\n{LEGEND}"
 
     def _repr_html_(self) -> str:
         return html_table(*self._shown(), caption=repr(self))
@@ -133,10 +136,14 @@ def routing_report(
     >>> report
     RoutingReport(3 rows, 2 classes: 66.7% auto-routed, 50.0% of them wrong)
     """
-    y_true = column(y_true, "y_true")
+    y_true = read_truth(y_true)
+    if not (hasattr(routes, "route") and hasattr(routes, "label")):
+        raise ValueError("routes must be a RouteTable, as explain_route() and policy.explain() return it.")
     if not len(y_true) or len(y_true) != len(routes):
         raise ValueError(f"y_true and routes must have as many rows, at least one: {len(y_true)} and {len(routes)}.")
-    labels = np.unique(np.concatenate([y_true, routes.label])) if classes is None else check_classes(classes)
+    labels = (
+        np.unique(np.concatenate(align_labels(y_true, routes.label))) if classes is None else check_classes(classes)
+    )
     truth, routed = encode_labels(y_true, labels, "y_true"), encode_labels(routes.label, labels, "routes.label")
     given = check_sample_weight(sample_weight, len(y_true))
     weight = np.ones(len(y_true)) if given is None else given

@@ -107,7 +107,8 @@ def score_decomposition(
     weight = pairs.weights()
     means = np.mean([_decompose(stated, right, weight, score) for stated, right in pairs.parts()], axis=0)
     given, recalibrated, base = (float(mean) for mean in means)
-    return ScoreDecomposition(given, given - recalibrated, base - recalibrated, base)
+    # Neither difference is negative, but for rounding.
+    return ScoreDecomposition(given, max(0.0, given - recalibrated), max(0.0, base - recalibrated), base)
 
 
 def _decompose(
@@ -118,7 +119,7 @@ def _decompose(
     total = sum_by(group, weight)
     frequency = sum_by(group, weight * right) / total
     total /= total.sum()
-    base = float(total @ frequency)
+    base = min(1.0, float(total @ frequency))
     recalibrated = np.clip(isotonic_regression(frequency, weights=total).x, 0.0, 1.0)
 
     def mean(forecast: NDArray[np.float64]) -> float:

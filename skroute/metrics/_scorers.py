@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
-from skroute._validation import check_sample_weight, column, listed
+from skroute._validation import check_sample_weight, listed
 from skroute.metrics._figures import PROBA_FIGURES, ROUTE_FIGURES
 from skroute.metrics._routing_cost import routing_cost
+from skroute.metrics._truth import read_truth
 from skroute.routing._reach import reach
 
 __all__ = ["FigureScorer", "RouteScorer", "get_scorer", "get_scorer_names"]
@@ -31,7 +32,7 @@ class _Scorer(BaseEstimator):
     def _measure(
         self, names: Sequence[str], estimator: Any, X: Any, y_true: Any, sample_weight: Any
     ) -> dict[str, float]:
-        truth = column(y_true, "y_true")
+        truth = read_truth(y_true)
         weight = check_sample_weight(sample_weight, len(truth))
         if weight is not None and not weight.any():
             raise ValueError("sample_weight must be positive in at least one row.")
@@ -73,6 +74,8 @@ def _check_lengths(truth: NDArray[Any], predicted: Any) -> None:
 
 
 def _check_names(names: Sequence[str]) -> None:
+    if not names:
+        raise ValueError("figures must name at least one figure, or be None for all of routing.")
     unknown = [name for name in names if name not in get_scorer_names()]
     if unknown:
         raise ValueError(f"There is no figure {unknown[0]!r}; the figures are {listed(get_scorer_names(), 20)}.")

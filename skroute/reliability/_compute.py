@@ -12,6 +12,7 @@ from skroute._validation import (
     check_sample_weight,
 )
 from skroute.reliability._bins import assign_bins, quantile_edges, read_edges, uniform_edges
+from skroute.reliability._classwise import MOST_BINS, classwise_sums
 from skroute.reliability._read import read_outcomes
 from skroute.reliability._sums import STATISTICS, block_sums
 from skroute.reliability._table import ReliabilityTable
@@ -138,11 +139,13 @@ def reliability_table(
         truth, values, weight = truth[counted], values[counted], weight[counted]
         top = None if top is None else top[counted]
     edges = _edges(bins, strategy, values, weight) if isinstance(bins, int) else bins
-    if top is None:
+    if top is not None:
+        sums = _sums(top, values, truth == top, weight, edges, len(labels))
+    elif weight is None and len(edges) - 1 <= MOST_BINS:
+        sums = classwise_sums(values, truth, edges)
+    else:
         parts = [_sums(None, values[:, c], truth == c, weight, edges, 1) for c in range(len(labels))]
         sums = np.concatenate(parts, axis=1)
-    else:
-        sums = _sums(top, values, truth == top, weight, edges, len(labels))
     return ReliabilityTable(labels, kind, edges, **settings, sums=sums)
 
 
@@ -182,9 +185,9 @@ def _sums(
     for start in range(0, len(values), BLOCK):
         rows = slice(start, start + BLOCK)
         block = values[rows].astype(np.float64)
-        codes = assign_bins(block, edges)
+        codes: NDArray[np.integer] = assign_bins(block, edges)
         if group is not None:
-            codes += group[rows] * n_bins
+            codes = group[rows] * n_bins + codes
         part = None if weight is None else weight[rows]
         total = total + block_sums(codes, block, right[rows], part, n_groups * n_bins)
     return total.reshape(len(STATISTICS), n_groups, n_bins)

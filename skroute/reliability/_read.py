@@ -5,9 +5,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._validation import RANGE_TOLERANCE, check_classes, check_proba, column, encode_labels, listed
+from skroute._validation import (
+    MOST_WHOLE_NUMBERS,
+    RANGE_TOLERANCE,
+    check_classes,
+    check_proba,
+    column,
+    distinct_labels,
+    encode_labels,
+    listed,
+)
 
 __all__ = ["read_outcomes"]
+
+# Numbers looked at in one go.
+BLOCK = 2**17
+# Up to so many classes, the largest probability is found column by column.
+FEW_CLASSES = 12
 
 
 def read_outcomes(
@@ -74,16 +88,50 @@ def _check_confidence(confidence: Any) -> NDArray[np.float64]:
 
 def _distinct(labels: NDArray[Any], name: str) -> NDArray[Any]:
     """Return the sorted distinct labels."""
-    try:
-        distinct = np.unique(labels)
-    except TypeError:
-        raise ValueError(f"{name} must hold labels of one type, without missing values.") from None
-    if distinct.dtype.kind == "f" and np.isnan(distinct).any():
-        raise ValueError(f"{name} must not hold NaN; row {int(np.flatnonzero(np.isnan(labels))[0])} does.")
-    return distinct
+    if labels.dtype.kind in "iu":
+        low, high = labels.min(), labels.max()
+        if int(high) - int(low) < MOST_WHOLE_NUMBERS:
+            return _distinct_whole_numbers(labels, np.arange(int(low), int(high) + 1).astype(labels.dtype))
+    return distinct_labels(labels, name)
+
+
+def _distinct_whole_numbers(labels: NDArray[Any], candidates: NDArray[Any]) -> NDArray[Any]:
+    """Return the candidates, all whole numbers from the least to the largest label, that do occur."""
+    found = np.zeros(len(candidates), dtype=bool)
+    for start in range(0, len(labels), BLOCK):
+        found[labels[start : start + BLOCK].astype(np.intp) - int(candidates[0])] = True
+        # Most often the first block shows that there are no gaps.
+        if found.all():
+            break
+    return candidates[found]
 
 
 def _top(proba: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[Any]]:
     """Return the position and the value of the first maximum of every row."""
-    top = proba.argmax(axis=1)
-    return top, np.take_along_axis(proba, top[:, np.newaxis], axis=1)[:, 0]
+    n_rows, n_classes = proba.shape
+    top, first = np.empty(n_rows, dtype=np.intp), np.empty(n_rows, dtype=proba.dtype)
+    find = _first_maxima if n_classes <= FEW_CLASSES else _row_maxima
+    size = max(BLOCK // n_classes, 1)
+    for start in range(0, n_rows, size):
+        rows = slice(start, start + size)
+        find(proba[rows], top[rows], first[rows])
+    return top, first
+
+
+def _row_maxima(proba: NDArray[Any], top: NDArray[np.intp], first: NDArray[Any]) -> None:
+    proba.argmax(axis=1, out=top)
+    first[:] = proba[np.arange(len(proba)), top]
+
+
+def _first_maxima(proba: NDArray[Any], top: NDArray[np.intp], first: NDArray[Any]) -> None:
+    """Do the same, column by column: a search along each short row costs more in calls than in comparisons."""
+    columns = np.ascontiguousarray(proba.T)
+    first[:] = columns[0]
+    best = np.zeros(len(first), dtype=np.int8)
+    for position, values in enumerate(columns[1:], start=1):
+        # Positions ascend, so the largest one is that of the last rise.
+        rises = (values > first).view(np.int8)
+        rises *= np.int8(position)
+        np.maximum(best, rises, out=best)
+        np.maximum(first, values, out=first)
+    top[:] = best

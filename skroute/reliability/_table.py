@@ -46,7 +46,7 @@ class ReliabilityTable(Tabular):
     tolerance : float
         Gap that is accepted however certain it is.
     sums : ndarray of shape (5, n_classes, n_bins), dtype object
-        Exact sums: rows, weights, squared weights, weights of right rows, and weighted confidence in units of 2**-53.
+        Exact sums: rows, weights, squared weights, weights of right rows, and weighted confidence in units of 2**-41.
     rows : ReliabilityRows
         Figures and verdicts as arrays, computed from the sums when first asked for.
 
@@ -157,7 +157,8 @@ class ReliabilityTable(Tabular):
         inverted: NDArray[np.bool_],
     ) -> ReliabilityRows:
         count, weight = sums[0].astype(np.int64), sums[1].astype(np.float64)
-        confidence, accuracy = exact_ratio(sums[4], sums[1] * GRID), exact_ratio(sums[3], sums[1])
+        # Digits beyond the twelfth are the grid's: without them, the mean of equal confidences is that confidence.
+        confidence, accuracy = exact_ratio(sums[4], sums[1] * GRID).round(12), exact_ratio(sums[3], sums[1])
         gap = accuracy - confidence
         interval = exact_interval(*_effective(sums), confidence_level=self.confidence_level)
         verdict = verdicts(count, confidence, gap, *interval, min_count=self.min_count, tolerance=self.tolerance)

@@ -4,7 +4,7 @@ from numpy.testing import assert_allclose
 from scipy.stats import beta
 
 from skroute import RoutePolicy
-from skroute.metrics import routing_report
+from skroute.metrics import routing_cost, routing_report
 
 CLASSES = np.array(["attack", "unlock", "vpn"])
 COUNTS = ["total", "auto", "wrong", "watched", "escalated", "clarified", "missed"]
@@ -135,3 +135,50 @@ def test_it_exports_and_prints(routed):
     assert repr(report).startswith("RoutingReport(400 rows, 3 classes: ")
     assert str(report).splitlines()[2].split()[0] == "(all)"
     assert "<table>" in report._repr_html_()
+
+
+@pytest.mark.parametrize("missing", [None, np.nan])
+def test_a_missing_label_is_not_a_class(routed, missing):
+    truth, table, _ = routed
+    with pytest.raises(ValueError, match="without missing values"):
+        routing_report(np.append(truth[1:].astype(object), missing), table)
+    with pytest.raises(ValueError, match="must not hold NaN; row 399"):
+        routing_report(np.append(np.zeros(399), np.nan), table)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_every_row_is_routed_or_held(routed, weighted):
+    truth, table, weight = routed
+    report = routing_report(truth, table, sample_weight=weight if weighted else None)
+    held = report.watched + report.escalated + report.clarified
+    assert_allclose(report.total[0], report.auto[0] + held[0])
+    for name in COUNTS:
+        figures = getattr(report, name)
+        assert_allclose(figures[0], figures[1:].sum(), err_msg=name)
+    assert_allclose(report.wrong.sum(), report.missed.sum())
+
+
+@pytest.mark.parametrize("labels", [[7, 3, 5], [0.5, 2.5, 1.5]], ids=["int", "float"])
+def test_labels_of_any_type_are_counted_alike(routed, labels):
+    rng = np.random.default_rng(0)
+    proba = rng.dirichlet([0.25, 0.4, 0.4], size=400)
+    truth, _, weight = routed
+    named = np.array(labels)[np.searchsorted(CLASSES, truth)]
+    numbered = RoutePolicy().fit(proba, classes=labels).explain(proba)
+    texts = RoutePolicy().fit(proba, classes=CLASSES).explain(proba)
+    report = routing_report(named, numbered, classes=labels, sample_weight=weight)
+    expected = routing_report(truth, texts, classes=CLASSES, sample_weight=weight)
+    for name in COUNTS:
+        assert_allclose(getattr(report, name), getattr(expected, name), err_msg=name)
+    assert report.label.tolist() == [None, *labels]
+
+
+@pytest.mark.parametrize("figure", [routing_report, routing_cost])
+def test_labels_of_another_kind_match_by_their_text_or_are_refused(figure):
+    proba = [[0.97, 0.03], [0.99, 0.01], [0.4, 0.6]]
+    routes = RoutePolicy().fit(proba, classes=[0, 1]).explain(proba)
+    assert str(figure(["0", "0", "1"], routes)) == str(figure([0, 0, 1], routes))
+    with pytest.raises(ValueError, match="y_true must name the classes of the routes"):
+        figure(["unlock", "vpn", "vpn"], routes)
+    with pytest.raises(ValueError, match="routes must be a RouteTable"):
+        figure([0, 0, 1], routes.route)

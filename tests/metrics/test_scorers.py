@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skroute import RoutePolicy, RoutingClassifier
-from skroute.metrics import RouteScorer
+from skroute.metrics import RouteScorer, get_scorer, get_scorer_names, routing_cost
 
 CLASSES = ["attack", "unlock", "vpn"]
 # One row for each thing that can happen: auto and right, auto and wrong, watch, escalate, clarify.
@@ -54,14 +54,6 @@ def figures_by_hand(weight, wrong_cost=10.0, review_cost=1.0):
         "escalate_rate": share[3],
         "clarify_rate": share[4],
     }
-
-
-@pytest.fixture
-def rows():
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(240, 4))
-    y = np.array(CLASSES)[np.argmax(2 * X[:, :3] + rng.gumbel(size=(240, 3)), axis=1)]
-    return X, y, rng.integers(1, 4, size=240).astype(float)
 
 
 def test_every_figure_equals_the_count_by_hand():
@@ -179,3 +171,24 @@ def test_scoring_gives_no_warning(rows):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         cross_validate(RoutingClassifier(LogisticRegression(), cv=2), X, y, cv=2, scoring=RouteScorer())
+
+
+def test_a_full_table_of_costs_takes_the_place_of_the_two():
+    people = {"watch": 1, "escalate": 2, "clarify": 3}
+    costs = {c: {other: 5 * (c != other) for other in CLASSES} | people for c in CLASSES}
+    fitted = Recorded().fit(ROWS)
+    expected = -routing_cost(TRUTH, fitted.explain_route(ROWS), costs=costs, sample_weight=WEIGHT)
+    assert RouteScorer(costs=costs)(fitted, ROWS, TRUTH, sample_weight=WEIGHT)["neg_cost"] == expected
+    assert get_scorer("neg_cost").set_params(costs=costs)(fitted, ROWS, TRUTH, sample_weight=WEIGHT) == expected
+    assert expected == pytest.approx(-(5 * 1.0 + 1 * 2.0 + 2 * 0.5 + 3 * 1.5) / 8.0)
+
+
+def test_names_are_sorted_and_unknown_ones_refused():
+    names = get_scorer_names()
+    assert names == sorted(set(names))
+    with pytest.raises(ValueError, match=r"no figure 'coverage_rate'.* correct_coverage"):
+        get_scorer("coverage_rate")
+    with pytest.raises(ValueError, match="no figure 'cost'"):
+        RouteScorer(["coverage", "cost"])(Recorded().fit(ROWS), ROWS, TRUTH)
+    with pytest.raises(ValueError, match="at least one figure"):
+        RouteScorer([])(Recorded().fit(ROWS), ROWS, TRUTH)

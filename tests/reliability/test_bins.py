@@ -18,6 +18,37 @@ def test_every_value_lies_in_its_left_closed_bin(values, n_bins):
     assert ((values < edges[bins + 1]) | (bins == n_bins - 1)).all()
 
 
+@pytest.mark.parametrize("n_bins", [*range(1, 70), 100, 127, 128, 1000, 4095, 4096, 4097])
+def test_values_around_every_edge_are_placed_as_by_searchsorted(n_bins):
+    edges = uniform_edges(n_bins)
+    steps = [edges]
+    for _ in range(3):
+        steps = [np.nextafter(steps[0], 0.0), *steps, np.nextafter(steps[-1], 1.0)]
+    values = np.concatenate([*steps, edges * (1 - 2.0**-30), np.minimum(edges * (1 + 2.0**-30), 1.0), [5e-324, 1e-300]])
+    expected = np.searchsorted(edges[1:-1], values, side="right")
+    np.testing.assert_array_equal(assign_bins(values, edges), expected)
+    # Alone, no neighbour sends a value to the exact comparison.
+    alone = [assign_bins(values[[i]], edges)[0] for i in range(min(len(values), 500))]
+    np.testing.assert_array_equal(alone, expected[:500])
+
+
+@given(st.integers(2, 200), st.data())
+def test_other_edges_are_never_taken_for_uniform_ones(n_bins, data):
+    edges = uniform_edges(n_bins)
+    moved = data.draw(st.integers(1, n_bins - 1))
+    edges[moved] = np.nextafter(edges[moved], data.draw(st.sampled_from([0.0, 1.0])))
+    values = np.array([uniform_edges(n_bins)[moved], edges[moved]])
+    np.testing.assert_array_equal(assign_bins(values, edges), np.searchsorted(edges[1:-1], values, side="right"))
+
+
+def test_bins_are_the_same_in_memory_that_is_handed_in():
+    values = np.random.default_rng(0).random(500)
+    room = np.empty(500, dtype=np.int32), np.empty(500, dtype=np.int32)
+    bins = assign_bins(values, uniform_edges(15), room)
+    assert bins is room[0]
+    np.testing.assert_array_equal(bins, assign_bins(values, uniform_edges(15)))
+
+
 def test_edges_open_their_own_bin_and_one_closes_the_last():
     edges = np.array([0.0, 0.25, 0.5, 1.0])
     values = np.array([0.0, np.nextafter(0.25, 0), 0.25, 0.5, 1.0])

@@ -58,7 +58,7 @@ def test_agrees_with_a_loop_over_rows(kind, strategy, weighted):
         found = table.of(label)
         expected = naive(rows, table.edges)
         got = (found.count, found.weight, found.confidence, found.accuracy)
-        np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
         np.testing.assert_array_equal(found.gap, found.accuracy - found.confidence)
 
 
@@ -264,7 +264,7 @@ LOG = {"y_pred": ["a", "b"], "confidence": [0.9, 0.8]}
         (["a", "b"], {"y_prob": PROBA, "sample_weight": [1, -1]}, "sample_weight must be finite and not negative"),
         (["a", "b"], {"y_prob": PROBA, "sample_weight": [1]}, "sample_weight must have one value a row"),
         (["a", "b"], {"y_prob": PROBA, "sample_weight": [0, 0]}, "sample_weight must be positive in at least one row"),
-        (["a", "b"], {"y_prob": PROBA, "sample_weight": [1, 1e99]}, "must be 0 or lie in .* got 1e.99 in row 1"),
+        (["a", "b"], {"y_prob": PROBA, "sample_weight": [1, 1e99]}, "sample_weight must be .* got 1e.99 in row 1"),
         (["a", "b"], {"y_prob": PROBA, "kind": "pairwise"}, "'kind' parameter of reliability_table"),
         (["a", "b"], {"y_prob": PROBA, "strategy": "log"}, "'strategy' parameter of reliability_table"),
         (["a", "b"], {"y_prob": PROBA, "n_bins": 0}, "'n_bins' parameter of reliability_table"),

@@ -25,7 +25,8 @@ def test_sums_are_exact(rows):
         assert sums[2, cell] == sum(Fraction(w * w) for _, _, _, w in mine)
         assert sums[3, cell] == sum(Fraction(w) for _, _, hit, w in mine if hit)
         exact = sum(Fraction(w) * Fraction(p) for _, p, _, w in mine)
-        assert abs(sums[4, cell] / GRID - exact) <= Fraction(1e-15) * sums[1, cell]
+        # Each confidence is rounded to the grid, and its product with the weight to a float64.
+        assert abs(Fraction(sums[4, cell]) / GRID - exact) <= (Fraction(1, 2 * GRID) + Fraction(1e-15)) * sums[1, cell]
 
 
 @given(rows, st.data())
@@ -45,10 +46,18 @@ def test_unit_weights_are_no_weights(rows):
     )
 
 
-def test_the_mean_of_equal_confidences_is_that_confidence():
-    confidence = np.full(12345, 0.7)
-    sums = block_sums(np.zeros(12345, dtype=int), confidence, confidence > 1, None, 1)
-    assert exact_ratio(sums[4], sums[1] * GRID).tolist() == [0.7]
+@given(rows)
+def test_without_weights_confidences_are_added_on_the_grid(rows):
+    code, confidence, right, _ = split(rows)
+    units = [round(Fraction(p) * GRID) for p in confidence.tolist()]
+    sums = block_sums(code, confidence, right, None, 3)
+    assert sums[4].tolist() == [sum(u for u, c in zip(units, code, strict=True) if c == cell) for cell in range(3)]
+
+
+def test_a_full_block_of_the_largest_confidence_is_exact():
+    confidence = np.full(2**16, 1 - 2**-41)
+    sums = block_sums(np.zeros(2**16, dtype=int), confidence, confidence > 0, None, 1)
+    assert sums[:, 0].tolist() == [2**16, 2**16, 2**16, 2**16, 2**16 * (GRID - 1)]
 
 
 def test_ratios_without_rows_are_empty():

@@ -169,3 +169,9 @@ def test_from_dict_ignores_the_order_of_the_entries(table):
     state = table.to_dict()
     state["sums"] = dict(reversed(state["sums"].items()))
     assert ReliabilityTable.from_dict(state) == table
+
+
+@pytest.mark.parametrize("confidence", [0.7, 0.123456789012, 1 / 3, 1.0, 0.0])
+def test_the_mean_of_equal_confidences_is_that_confidence_to_twelve_digits(confidence):
+    table = reliability_table(["a"] * 1234, y_pred=["a"] * 1234, confidence=[confidence] * 1234, classes=["a", "b"])
+    assert table.summary().confidence[0] == round(confidence, 12)

@@ -172,5 +172,5 @@ def test_searches_set_the_threshold_of_a_number():
 
 
 def test_an_entry_of_a_single_value_is_refused_with_the_names_that_have_entries():
-    with pytest.raises(ValueError, match="threshold has no entries. Those with entries are thresholds, watch"):
+    with pytest.raises(ValueError, match=r"threshold has no entries\. Those with entries are thresholds, watch"):
         RoutePolicy().set_params(threshold__vpn=0.9)

@@ -1,0 +1,170 @@
+"""Sums of all classes at once, over rows that count alike: the probabilities are read once, in the order they lie."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skroute.reliability._bins import assign_bins
+from skroute.reliability._sums import GRID, GRID_BITS, STATISTICS
+
+__all__ = ["MOST_BINS", "classwise_sums"]
+
+# More bins than rows in a group (see below) would make reading off the packed sums the main work.
+MOST_BINS = 64
+# Probabilities in a block: small enough for the caches, large enough for calls to cost little beside the work.
+BLOCK = 2**17
+# A float64 holds the sum over so many rows without losing a unit of the grid.
+EXACT_ROWS = 2 ** (53 - GRID_BITS)
+# So does an int64 over so many, with a bit to spare.
+CHUNK = 2**21
+# Adding it, and taking it away again, rounds a number in [0, 1] to the grid: the last bit of the sum counts units.
+ROUNDER = 1.5 * 2.0 ** (52 - GRID_BITS)
+# Sums of so many rows can be packed with their number: see `_dense`.
+UNIT, PACKED_ROWS = 64.0, 63
+# With more classes, and a smaller share of probabilities above the first bin, that bin is what the others leave. At 20
+# classes about a tenth lies above it, and the unpredictable branches of picking those out cost more than they save.
+FEW_CLASSES, SPARSE_SHARE = 24, 0.06
+
+
+def classwise_sums(
+    values: NDArray[np.floating], truth: NDArray[np.intp], edges: NDArray[np.float64]
+) -> NDArray[np.object_]:
+    """Return the sums of `STATISTICS` for every class and bin, all rows of weight one.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows, n_classes)
+        Probabilities in [0, 1].
+    truth : ndarray of shape (n_rows,)
+        Position of the true class.
+    edges : ndarray of shape (n_bins + 1,)
+        Edges of at most `MOST_BINS` bins.
+
+    Returns
+    -------
+    sums : ndarray of shape (5, n_classes, n_bins)
+        Exact: those of `block_sums` for every column.
+    """
+    n_classes, n_bins = values.shape[1], len(edges) - 1
+    work = _Workspace(len(values), n_classes, n_bins)
+    total = np.zeros((3, n_classes, n_bins), dtype=object)
+    for first in range(0, len(values), CHUNK):
+        chunk = np.zeros((3, n_classes * n_bins), dtype=np.int64)
+        last = min(first + CHUNK, len(values))
+        for start in range(first, last, work.n_rows):
+            rows = slice(start, min(start + work.n_rows, last))
+            _add_block(chunk, np.ascontiguousarray(values[rows], dtype=np.float64), truth[rows], edges, work)
+        total = total + chunk.reshape(total.shape).astype(object)
+    count, hits, confidence = total
+    by_name = {"count": count, "weight": count, "squared_weight": count, "hits": hits, "confidence": confidence}
+    return np.stack([by_name[name] for name in STATISTICS])
+
+
+class _Workspace:
+    """Room for the temporaries of a block; fresh memory for each would cost as much time as the arithmetic."""
+
+    def __init__(self, n_samples: int, n_classes: int, n_bins: int) -> None:
+        n_rows = max(BLOCK // n_classes, PACKED_ROWS)
+        if n_classes > FEW_CLASSES:
+            n_rows = min(n_rows, EXACT_ROWS)
+        whole = PACKED_ROWS * (EXACT_ROWS // PACKED_ROWS if n_rows > EXACT_ROWS else 1)
+        self.n_rows = min(n_rows // whole, -(-n_samples // whole)) * whole
+        self.row_start = np.arange(0, self.n_rows * n_classes, n_classes)
+        self.floats = np.empty(self.n_rows * n_classes)
+        self.flags = np.empty(self.n_rows * n_classes, dtype=bool)
+        self.places, self.near = np.empty((2, self.n_rows * n_classes), dtype=np.int32)
+        self.codes = np.empty(self.n_rows * n_classes, dtype=np.intp)
+        # Each group of PACKED_ROWS rows has cells of its own, and within them each class.
+        n_cells = n_classes * n_bins
+        self.row_cells = np.repeat(np.arange(self.n_rows // PACKED_ROWS) * n_cells, PACKED_ROWS)
+        cells = self.row_cells[:, np.newaxis] + np.arange(0, n_cells, n_bins)
+        self.cells = cells.reshape(-1).astype(np.int32)
+
+
+def _add_block(
+    sums: NDArray[np.int64],
+    values: NDArray[np.float64],
+    truth: NDArray[np.intp],
+    edges: NDArray[np.float64],
+    work: _Workspace,
+) -> None:
+    """Add number, hits and units of confidence of a block of rows, in C order."""
+    n_rows, n_classes = values.shape
+    n_bins, flat = len(edges) - 1, values.reshape(-1)
+    true_places = work.row_start[:n_rows] + truth
+    n_cells = n_classes * n_bins
+    above = None
+    if n_classes > FEW_CLASSES:
+        above = np.greater_equal(flat, edges[1] if n_bins > 1 else np.inf, out=work.flags[: flat.size])
+    if above is not None and np.count_nonzero(above) <= SPARSE_SHARE * flat.size:
+        count, confidence = _sparse(values, np.flatnonzero(above), edges, work)
+        true_cells = truth * n_bins + assign_bins(flat.take(true_places), edges)
+    else:
+        bins = assign_bins(flat, edges, (work.places[: flat.size], work.near[: flat.size]))
+        codes = np.add(bins, work.cells[: flat.size], out=work.codes[: flat.size])
+        count, confidence = _dense(flat, codes, n_cells, work.floats[: flat.size])
+        true_cells = codes.take(true_places)
+        true_cells -= work.row_cells[:n_rows]
+    sums[0] += count
+    sums[1] += np.bincount(true_cells, minlength=n_cells)
+    sums[2] += confidence
+
+
+def _dense(
+    flat: NDArray[np.float64], codes: NDArray[np.intp], n_cells: int, packed: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return number and sum of probabilities in every cell, by a single pass of bincount for both.
+
+    Each row adds UNIT + (p - 1/2) to one cell of its class. Over c rows that is UNIT * c plus a rest of at most c / 2,
+    so that c can be read off while c < UNIT; and as the whole stays below 2**12, float64 holds every unit of 2**-41.
+    That is why rows are counted in groups of 63, which are added afterwards.
+    """
+    np.add(flat, ROUNDER, out=packed)
+    packed -= ROUNDER + 0.5 - UNIT
+    # Sums over parts of at most EXACT_ROWS rows; groups that no row fills up are zeros.
+    n_groups = int(codes[-1]) // n_cells + 1
+    size = min(n_groups, EXACT_ROWS // PACKED_ROWS)
+    shape = -(-n_groups // size), size, n_cells
+    sums = np.bincount(codes, packed, math.prod(shape)).astype(np.float64, copy=False)
+    counts = np.rint(sums * (1.0 / UNIT))
+    count = _whole(_column_sums(counts.reshape(shape)))
+    counts *= UNIT
+    sums -= counts
+    return count, _whole(_column_sums(sums.reshape(shape)) * GRID) + count * (GRID // 2)
+
+
+def _column_sums(parts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sums over rows of every part, shape (n_parts, n_columns)."""
+    # A product with ones is the fastest sum. Below 2**53 units no order of the terms can make it differ.
+    return np.ones(parts.shape[-2]) @ parts
+
+
+def _whole(sums: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return whole numbers, added up over the parts, which together need not fit into a float64."""
+    whole: NDArray[np.int64] = sums.astype(np.int64).reshape(-1, sums.shape[-1]).sum(axis=0)
+    return whole
+
+
+def _sparse(
+    values: NDArray[np.float64], places: NDArray[np.intp], edges: NDArray[np.float64], work: _Workspace
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return number and sum of probabilities in every cell, given the places of those above the first bin.
+
+    At most n_bins - 1 probabilities of a row lie there, however many classes there are. The first bin holds the rest of
+    each column; no digit is lost in the difference, because all sums are whole units of the grid.
+    """
+    n_rows, n_classes = values.shape
+    n_bins = len(edges) - 1
+    flat, on_grid = values.reshape(-1), work.floats[: values.size]
+    np.add(flat, ROUNDER, out=on_grid)
+    on_grid -= ROUNDER
+    codes = places % n_classes * n_bins + assign_bins(flat.take(places), edges)
+    n_cells = n_classes * n_bins
+    count = np.bincount(codes, minlength=n_cells)
+    total = _whole(np.bincount(codes, on_grid.take(places), n_cells) * GRID)
+    first = slice(None, None, n_bins)
+    column = _whole(_column_sums(on_grid.reshape(values.shape)) * GRID)
+    count[first] = n_rows - count.reshape(n_classes, n_bins).sum(axis=1)
+    total[first] = column - total.reshape(n_classes, n_bins).sum(axis=1)
+    return count, total
