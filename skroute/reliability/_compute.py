@@ -15,12 +15,11 @@ from skroute.reliability._bins import assign_bins, quantile_edges, read_edges, u
 from skroute.reliability._classwise import MOST_BINS, classwise_sums
 from skroute.reliability._read import read_outcomes
 from skroute.reliability._sums import STATISTICS, block_sums
-from skroute.reliability._table import ReliabilityTable
+from skroute.reliability._table import KINDS, ReliabilityTable
 
 __all__ = ["reliability_table"]
 
 OWNER = "reliability_table"
-KINDS = ("top-label", "classwise")
 STRATEGIES = ("uniform", "quantile")
 # Rows are taken in blocks: temporaries stay in the cache, and partial sums stay far under their exact range.
 BLOCK = 2**16

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute._tabular import Tabular
-from skroute._validation import check_classes, label_positions, listed
+from skroute._validation import check_classes, check_count, check_level, check_option, label_positions, listed
+from skroute.reliability._bins import read_edges
 from skroute.reliability._interval import exact_interval
 from skroute.reliability._inversion import inverted_groups
 from skroute.reliability._rows import ReliabilityRows, verdicts
@@ -18,6 +19,7 @@ from skroute.reliability._sums import GRID, STATISTICS, exact_ratio
 
 __all__ = ["ReliabilityTable"]
 
+KINDS = ("top-label", "classwise")
 LAYOUT = ("classes", "kind", "edges", "min_count", "confidence_level", "tolerance")
 
 
@@ -176,6 +178,10 @@ class ReliabilityTable(Tabular):
             )
         return replace(self, sums=self.sums + other.sums)
 
+    def __radd__(self, other: Any) -> "ReliabilityTable":
+        # sum() starts with 0.
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ReliabilityTable):
             return NotImplemented
@@ -205,16 +211,33 @@ class ReliabilityTable(Tabular):
         ValueError
             If an entry is missing, or the sums do not fit the classes and edges.
         """
-        missing = [name for name in (*LAYOUT, "sums") if name not in state]
+        missing = [name for name in (*LAYOUT, "sums") if not isinstance(state, Mapping) or name not in state]
         if missing:
             raise ValueError(f"state must be a dict written by ReliabilityTable.to_dict; it lacks {listed(missing)}.")
-        layout = {name: state[name] for name in LAYOUT}
-        layout |= {"classes": check_classes(state["classes"]), "edges": np.array(state["edges"], dtype=np.float64)}
-        parts = [[list(map(_exact, row)) for row in state["sums"][name]] for name in STATISTICS]
+        owner = cls.__name__
+        edges = read_edges(state["edges"], owner)
+        layout: dict[str, Any] = {
+            "classes": check_classes(state["classes"]),
+            "kind": check_option(state["kind"], KINDS, "kind", owner),
+            "edges": np.array(state["edges"], dtype=np.float64) if isinstance(edges, int) else edges,
+            "min_count": check_count(state["min_count"], "min_count", owner),
+            "confidence_level": check_level(state["confidence_level"], "confidence_level", owner),
+            "tolerance": check_level(state["tolerance"], "tolerance", owner),
+        }
+        try:
+            parts = [[list(map(_exact, row)) for row in state["sums"][name]] for name in STATISTICS]
+        except (KeyError, TypeError, ValueError, ZeroDivisionError):
+            raise ValueError(
+                f"The sums in state must be {listed(STATISTICS)}, as whole numbers or fractions."
+            ) from None
         sums = np.array(parts, dtype=object)
-        shape = (len(STATISTICS), len(layout["classes"]), len(layout["edges"]) - 1)
+        shape = (len(STATISTICS), len(layout["classes"]), np.size(layout["edges"]) - 1)
         if sums.shape != shape:
             raise ValueError(f"The sums in state must have shape {shape} like its classes and edges, got {sums.shape}.")
+        count, weight, squared_weight, hits, confidence = sums
+        sound = (sums >= 0).all() and (hits <= weight).all() and (confidence <= weight * GRID).all()
+        if not sound or ((count > 0) != (weight > 0)).any() or ((count > 0) != (squared_weight > 0)).any():
+            raise ValueError("The sums in state contradict each other: no rows can have made them.")
         return cls(**layout, sums=sums)
 
     def _columns(self) -> dict[str, Any]:

@@ -175,3 +175,35 @@ def test_from_dict_ignores_the_order_of_the_entries(table):
 def test_the_mean_of_equal_confidences_is_that_confidence_to_twelve_digits(confidence):
     table = reliability_table(["a"] * 1234, y_pred=["a"] * 1234, confidence=[confidence] * 1234, classes=["a", "b"])
     assert table.summary().confidence[0] == round(confidence, 12)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "foo"},
+        {"min_count": -4},
+        {"tolerance": "x"},
+        {"confidence_level": 2},
+        {"edges": [0.0, 0.5, 0.4, 1.0]},
+        {"edges": 3},
+        {"sums": {}},
+        {"sums": None},
+    ],
+)
+def test_from_dict_refuses_what_no_table_holds(table, wrong):
+    with pytest.raises(ValueError):
+        ReliabilityTable.from_dict(table.to_dict() | wrong)
+
+
+@pytest.mark.parametrize("cell", ["-5", "1/0", "many", None, "1000000"])
+def test_from_dict_refuses_sums_that_no_rows_made(table, cell):
+    state = table.to_dict()
+    state["sums"]["hits"][0][0] = cell
+    with pytest.raises(ValueError, match="The sums in state"):
+        ReliabilityTable.from_dict(state)
+
+
+def test_sum_adds_tables(table):
+    assert sum([table, table]) == table + table
+    with pytest.raises(TypeError):
+        1 + table
