@@ -22,7 +22,8 @@ def tests(session, scikit_learn):
 
 @nox.session
 def wheel(session):
-    """Run the tests against the built wheel, without the checkout on the path."""
+    """Run the doctests against the built wheel, without the checkout on the path."""
     session.install(".[test]")
     session.chdir(session.create_tmp())
-    session.run("pytest", "-n", "auto", "--pyargs", "skroute", *session.posargs)
+    flags = "doctest_optionflags=ELLIPSIS NORMALIZE_WHITESPACE"
+    session.run("pytest", "--doctest-modules", "-o", flags, "--pyargs", "skroute", *session.posargs)

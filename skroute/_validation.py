@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "RANGE_TOLERANCE",
     "SUM_TOLERANCE",
     "check_classes",
+    "check_count",
     "check_level",
+    "check_mapping",
     "check_option",
     "check_proba",
     "check_sample_weight",

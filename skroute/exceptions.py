@@ -8,8 +8,6 @@ __all__ = [
     "DeadGateWarning",
     "RareClassWarning",
     "SkrouteWarning",
-    "UncertifiedClassWarning",
-    "UndefinedMetricWarning",
 ]
 
 
@@ -27,11 +25,3 @@ class DeadGateWarning(SkrouteWarning):
 
 class RareClassWarning(SkrouteWarning):
     """A class has too few rows to be cross-fitted as the others are."""
-
-
-class UncertifiedClassWarning(SkrouteWarning):
-    """A class has no evidence for automatic routing, so it is never auto-routed."""
-
-
-class UndefinedMetricWarning(SkrouteWarning):
-    """A figure is undefined on the rows given and is returned as NaN."""

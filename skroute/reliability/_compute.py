@@ -99,6 +99,9 @@ def reliability_table(
     "overconfident" or "underconfident" where the gap exceeds `tolerance` and the interval excludes the mean confidence,
     and "calibrated" otherwise; that last one says that nothing speaks against the bin, not that it is proved.
 
+    Sums are kept exactly, with confidences rounded to units of 2**-41 first, so that tables add to the last bit
+    whatever the split; mean confidences are given to twelve decimals.
+
     A group is marked inverted where some bin is significantly more accurate than a bin of higher confidence. The test
     compares all pairs of bins with at least `min_count` rows; it marks anything at all in at most 5 % of the tables
     whose accuracy falls nowhere.
