@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skroute._rows import check_rows
+
 __all__ = [
-    "RANGE_TOLERANCE",
-    "SUM_TOLERANCE",
     "check_classes",
     "check_count",
     "check_level",
@@ -20,24 +20,16 @@ __all__ = [
     "check_proba",
     "check_sample_weight",
     "column",
+    "counts_rows",
     "distinct_labels",
     "encode_labels",
     "label_positions",
     "listed",
 ]
 
-# Recorded probabilities are often rounded to two or three digits, so their sums stray this far from one.
-SUM_TOLERANCE = 5e-3
-# A row rounded to three digits can be off by exactly the tolerance, give or take the noise of its sum.
-SUM_SLACK = SUM_TOLERANCE + 1e-6
-# float32 softmax exceeds [0, 1] by a few units in the last place; more than this is a mistake, not rounding.
-RANGE_TOLERANCE = 1e-6
 # Wider than any purpose, and narrow enough for squares and sums; less than the least counts as nothing.
 LEAST_WEIGHT, MOST_WEIGHT = 1e-20, 1e20
-# Values looked at in one go.
-BLOCK = 2**17
-# Up to so many columns, several rows are added up by one product.
-FEW_COLUMNS, ROWS_AT_ONCE = 8, 4
+WEIGHT_KINDS = ("auto", "frequency", "importance")
 # Labels that span no more than this are encoded by a table.
 MOST_WHOLE_NUMBERS = 2**16
 
@@ -179,6 +171,21 @@ def check_sample_weight(sample_weight: Any, n_samples: int) -> NDArray[np.float6
     return np.where(weight < LEAST_WEIGHT, 0.0, weight)
 
 
+def counts_rows(weights: Any, weight: NDArray[np.float64] | None, owner: str) -> bool:
+    """Return whether each weight says how many equal rows a row stands for, by the parameter `weights`."""
+    check_option(weights, WEIGHT_KINDS, "weights", owner)
+    if weight is None:
+        return True
+    whole = bool((weight == np.floor(weight)).all())
+    if weights == "frequency" and not whole:
+        row = int(np.flatnonzero(weight != np.floor(weight))[0])
+        raise ValueError(
+            f"sample_weight must hold whole numbers where weights='frequency', got {weight[row]} in row {row}; pass "
+            "weights='importance' for weights that are no counts."
+        )
+    return whole and weights != "importance"
+
+
 def check_level(
     value: Any, name: str, owner: str, *, optional: bool = False, unbounded: bool = False, low: float = 0.0
 ) -> float | None:
@@ -210,7 +217,7 @@ def check_count(value: Any, name: str, owner: str, *, least: int = 1) -> int:
 
 
 def check_proba(
-    proba: Any, *, classes: Any = None, name: str = "proba", binary_column: bool = False
+    proba: Any, *, classes: Any = None, name: str = "proba", binary_column: bool = False, rows: bool = True
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Return probabilities as a clean matrix, its columns in the order of `classes`.
 
@@ -225,6 +232,8 @@ def check_proba(
         What the messages call the matrix.
     binary_column : bool, default=False
         Whether a one-dimensional input is accepted as the probability of the second class.
+    rows : bool, default=True
+        Whether to check the rows. False leaves that to the caller, who reads them by `skroute._rows.clean_blocks`.
 
     Returns
     -------
@@ -254,7 +263,7 @@ def check_proba(
             values = values[:, _column_order(columns, labels, name)]
     if labels is not None and len(labels) != values.shape[1]:
         raise ValueError(f"{name} must have one column a class: {len(labels)} classes, got {values.shape[1]} columns.")
-    return _check_rows(values, name), labels
+    return (check_rows(values, name) if rows else values), labels
 
 
 def _numeric(values: Any, name: str) -> NDArray[Any]:
@@ -302,59 +311,6 @@ def _column_order(columns: list[Any], classes: NDArray[Any], name: str) -> list[
             "Rename them, or pass an array to match columns by position."
         )
     return [by_text[label] for label in wanted]
-
-
-def _check_rows(values: NDArray[Any], name: str) -> NDArray[Any]:
-    # Blocks that stay in the cache: each is looked at several times, but fetched from memory once.
-    n_rows = max(BLOCK // values.shape[1] // ROWS_AT_ONCE, 1) * ROWS_AT_ONCE
-    adder = _adder(values.shape[1])
-    outside = False
-    for start in range(0, len(values), n_rows):
-        block = values[start : start + n_rows]
-        # Positive floats are ordered like their bits, and a negative sign makes these larger than those of 1.
-        bits = np.uint32 if block.dtype == np.float32 else np.uint64
-        unusual = block.view(bits).max() > np.ones(1, block.dtype).view(bits)[0]
-        if unusual and not (block.min() >= -RANGE_TOLERANCE and block.max() <= 1.0 + RANGE_TOLERANCE):
-            _refuse(values, name)
-        sums = _row_sums(block, adder)
-        if sums.min() < 1.0 - SUM_SLACK or sums.max() > 1.0 + SUM_SLACK:
-            _refuse(values, name)
-        outside |= bool(unusual)
-    return np.clip(values, 0.0, 1.0) if outside else values
-
-
-def _adder(n_classes: int) -> NDArray[np.float64]:
-    """Return the matrix whose product with `ROWS_AT_ONCE` short rows, laid end to end, holds their sums."""
-    n_rows = ROWS_AT_ONCE if n_classes <= FEW_COLUMNS else 1
-    return np.repeat(np.eye(n_rows), n_classes, axis=0)
-
-
-def _row_sums(block: NDArray[Any], adder: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the sums of rows as products with ones, which is several times faster than adding along short rows."""
-    floats = block.astype(np.float64, copy=False)
-    at_once = adder.shape[1]
-    if at_once > 1 and floats.flags.c_contiguous and len(floats) % at_once == 0:
-        floats = floats.reshape(len(floats) // at_once, -1)
-    else:
-        adder = adder[: floats.shape[1], :1]
-    sums: NDArray[np.float64] = (floats @ adder).reshape(-1)
-    return sums
-
-
-def _refuse(values: NDArray[Any], name: str) -> None:
-    """Name the first value that is no probability or, if there is none, the first row that does not sum to one."""
-    inside = (values >= -RANGE_TOLERANCE) & (values <= 1.0 + RANGE_TOLERANCE)
-    if not inside.all():
-        row, place = (int(i) for i in np.argwhere(~inside)[0])
-        raise ValueError(
-            f"{name} must hold finite probabilities in [0, 1]; row {row} holds {values[row, place]} in column {place}."
-        )
-    sums = values.sum(axis=1, dtype=np.float64)
-    bad = np.flatnonzero(np.abs(sums - 1.0) > SUM_SLACK)
-    if bad.size:
-        raise ValueError(
-            f"The rows of {name} must sum to 1 within {SUM_TOLERANCE:g}; row {bad[0]} sums to {sums[bad[0]]:.6g}."
-        )
 
 
 def check_mapping(value: Any, name: str, owner: str) -> Mapping[Any, Any]:

@@ -16,6 +16,7 @@ import skroute
 PACKAGE = Path(skroute.__file__).parent
 # From the bottom up; what stands in one row does not import its neighbours.
 LAYERS = [
+    {"_rows"},
     {"exceptions", "_validation", "_tabular"},
     {"datasets"},
     {"calibration", "reliability", "routing"},

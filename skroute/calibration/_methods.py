@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
-from skroute._validation import SUM_TOLERANCE
+from skroute._rows import SUM_TOLERANCE
 from skroute.calibration._identity import IdentityCalibrator
 from skroute.calibration._per_class import ONE_VS_REST, PerClassCalibrator
 from skroute.calibration._scores import normalise

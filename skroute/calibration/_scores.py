@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skroute._rows import RANGE_TOLERANCE, SUM_TOLERANCE
 from skroute._validation import (
-    RANGE_TOLERANCE,
-    SUM_TOLERANCE,
     check_classes,
     check_option,
     check_sample_weight,

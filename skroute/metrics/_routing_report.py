@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute._tabular import Tabular, html_table, text_table
-from skroute._validation import check_classes, check_sample_weight, encode_labels
+from skroute._validation import check_classes, check_sample_weight, counts_rows, encode_labels
 from skroute.metrics._truth import align_labels, read_truth
 from skroute.reliability import exact_interval
 from skroute.routing import RouteTable
@@ -96,6 +96,7 @@ def routing_report(
     *,
     classes: Any = None,
     sample_weight: Any = None,
+    weights: str = "auto",
     confidence_level: float = 0.95,
 ) -> RoutingReport:
     """Count, for each class, what was auto-routed, what of it was wrong, and what was held for a person.
@@ -110,6 +111,10 @@ def routing_report(
         The classes to report. None: the sorted labels of `y_true` and of the routes.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights, not negative; counts are then sums of weights.
+    weights : {"auto", "frequency", "importance"}, default="auto"
+        What the weights mean for intervals. "frequency": a row of weight 3 stands for three equal rows. "importance":
+        it counts three times as much and is still one row, so that the interval follows the effective number of rows.
+        "auto": frequencies if all weights are whole numbers, else importances.
     confidence_level : float, default=0.95
         Of the interval of the error, in (0, 1).
 
@@ -124,7 +129,7 @@ def routing_report(
 
     Notes
     -----
-    The interval is Clopper-Pearson's. With weights it uses the effective number of rows (sum w)^2 / sum w^2 and is
+    The interval is Clopper-Pearson's. With importances it uses the effective number of rows (sum w)^2 / sum w^2 and is
     approximate.
 
     Examples
@@ -160,7 +165,7 @@ def routing_report(
     n_auto, n_wrong = by(routed, auto), by(routed, wrong)
     with np.errstate(invalid="ignore", divide="ignore"):
         error = n_wrong / n_auto
-        effective = n_auto if given is None else n_auto**2 / by(routed, auto, weight**2)
+        effective = n_auto if counts_rows(weights, given, "routing_report") else n_auto**2 / by(routed, auto, weight**2)
     effective = np.nan_to_num(effective)
     low, high = exact_interval(np.nan_to_num(error) * effective, effective, confidence_level=confidence_level)
     return RoutingReport(

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from skroute._rows import clean_blocks
 from skroute.reliability._bins import assign_bins
 from skroute.reliability._sums import GRID, GRID_BITS, STATISTICS
 
@@ -13,29 +14,31 @@ __all__ = ["MOST_BINS", "classwise_sums"]
 # More bins than rows in a group (see below) would make reading off the packed sums the main work.
 MOST_BINS = 64
 # Probabilities in a block: small enough for the caches, large enough for calls to cost little beside the work.
-BLOCK = 2**17
+BLOCK, SPARSE_BLOCK = 2**17, 2**18
 # A float64 holds the sum over so many rows without losing a unit of the grid.
 EXACT_ROWS = 2 ** (53 - GRID_BITS)
-# So does an int64 over so many, with a bit to spare.
-CHUNK = 2**21
+# So does an int64 over so many and another block, with a bit to spare.
+CHUNK = 2**20
 # Adding it, and taking it away again, rounds a number in [0, 1] to the grid: the last bit of the sum counts units.
 ROUNDER = 1.5 * 2.0 ** (52 - GRID_BITS)
 # Sums of so many rows can be packed with their number: see `_dense`.
 UNIT, PACKED_ROWS = 64.0, 63
-# With more classes, and a smaller share of probabilities above the first bin, that bin is what the others leave. At 20
-# classes about a tenth lies above it, and the unpredictable branches of picking those out cost more than they save.
-FEW_CLASSES, SPARSE_SHARE = 24, 0.06
+# Rows that are added to one another side by side, see `_column_units`.
+FOLD = 63
+# With more classes, and a smaller share of probabilities above the first bin, that bin is what the others leave. With
+# fewer, picking those out costs more than it saves.
+FEW_CLASSES, SPARSE_SHARE = 16, 0.25
 
 
 def classwise_sums(
     values: NDArray[np.floating], truth: NDArray[np.intp], edges: NDArray[np.float64]
 ) -> NDArray[np.object_]:
-    """Return the sums of `STATISTICS` for every class and bin, all rows of weight one.
+    """Check every row, and return the sums of `STATISTICS` for every class and bin, all rows of weight one.
 
     Parameters
     ----------
     values : ndarray of shape (n_rows, n_classes)
-        Probabilities in [0, 1].
+        Probabilities, `y_prob` of a caller.
     truth : ndarray of shape (n_rows,)
         Position of the true class.
     edges : ndarray of shape (n_bins + 1,)
@@ -49,13 +52,14 @@ def classwise_sums(
     n_classes, n_bins = values.shape[1], len(edges) - 1
     work = _Workspace(len(values), n_classes, n_bins)
     total = np.zeros((3, n_classes, n_bins), dtype=object)
-    for first in range(0, len(values), CHUNK):
-        chunk = np.zeros((3, n_classes * n_bins), dtype=np.int64)
-        last = min(first + CHUNK, len(values))
-        for start in range(first, last, work.n_rows):
-            rows = slice(start, min(start + work.n_rows, last))
-            _add_block(chunk, np.ascontiguousarray(values[rows], dtype=np.float64), truth[rows], edges, work)
-        total = total + chunk.reshape(total.shape).astype(object)
+    chunk = np.zeros((3, n_classes * n_bins), dtype=np.int64)
+    held = 0
+    for rows, block in clean_blocks(values, "y_prob", work.n_rows):
+        _add_block(chunk, np.ascontiguousarray(block, dtype=np.float64), truth[rows], edges, work)
+        held += len(block)
+        if held >= CHUNK or rows.stop == len(values):
+            total = total + chunk.reshape(total.shape).astype(object)
+            chunk[:], held = 0, 0
     count, hits, confidence = total
     by_name = {"count": count, "weight": count, "squared_weight": count, "hits": hits, "confidence": confidence}
     return np.stack([by_name[name] for name in STATISTICS])
@@ -67,7 +71,7 @@ class _Workspace:
     def __init__(self, n_samples: int, n_classes: int, n_bins: int) -> None:
         n_rows = max(BLOCK // n_classes, PACKED_ROWS)
         if n_classes > FEW_CLASSES:
-            n_rows = min(n_rows, EXACT_ROWS)
+            n_rows = min(max(SPARSE_BLOCK // n_classes, PACKED_ROWS), EXACT_ROWS)
         whole = PACKED_ROWS * (EXACT_ROWS // PACKED_ROWS if n_rows > EXACT_ROWS else 1)
         self.n_rows = min(n_rows // whole, -(-n_samples // whole)) * whole
         self.row_start = np.arange(0, self.n_rows * n_classes, n_classes)
@@ -77,6 +81,7 @@ class _Workspace:
         self.codes = np.empty(self.n_rows * n_classes, dtype=np.intp)
         # Each group of PACKED_ROWS rows has cells of its own, and within them each class.
         n_cells = n_classes * n_bins
+        self.class_cells = np.tile(np.arange(0, n_cells, n_bins, dtype=np.int32), self.n_rows)
         self.row_cells = np.repeat(np.arange(self.n_rows // PACKED_ROWS) * n_cells, PACKED_ROWS)
         cells = self.row_cells[:, np.newaxis] + np.arange(0, n_cells, n_bins)
         self.cells = cells.reshape(-1).astype(np.int32)
@@ -156,15 +161,34 @@ def _sparse(
     """
     n_rows, n_classes = values.shape
     n_bins = len(edges) - 1
-    flat, on_grid = values.reshape(-1), work.floats[: values.size]
-    np.add(flat, ROUNDER, out=on_grid)
-    on_grid -= ROUNDER
-    codes = places % n_classes * n_bins + assign_bins(flat.take(places), edges)
+    flat, shifted = values.reshape(-1), work.floats[: values.size]
+    np.add(flat, ROUNDER, out=shifted)
+    high = flat.take(places)
+    codes = work.class_cells.take(places)
+    codes += assign_bins(high, edges)
     n_cells = n_classes * n_bins
     count = np.bincount(codes, minlength=n_cells)
-    total = _whole(np.bincount(codes, on_grid.take(places), n_cells) * GRID)
+    total = _whole(np.bincount(codes, high + ROUNDER - ROUNDER, n_cells) * GRID)
     first = slice(None, None, n_bins)
-    column = _whole(_column_sums(on_grid.reshape(values.shape)) * GRID)
     count[first] = n_rows - count.reshape(n_classes, n_bins).sum(axis=1)
-    total[first] = column - total.reshape(n_classes, n_bins).sum(axis=1)
+    total[first] = _column_units(shifted, n_classes) - total.reshape(n_classes, n_bins).sum(axis=1)
     return count, total
+
+
+def _column_units(shifted: NDArray[np.float64], n_classes: int) -> NDArray[np.int64]:
+    """Return the units of the grid in every column of rows that lie end to end, each value with ROUNDER added to it.
+
+    All such values share one exponent, so their bits, read as whole numbers, are those of ROUNDER plus the units. The
+    sums overflow, and the sums of the bits of ROUNDER with them; the difference does not.
+    """
+    bits = shifted.view(np.int64)
+    n_rows = len(bits) // n_classes
+    # Long rows are added faster than short ones: FOLD of them at once, and those that are left over.
+    long = n_rows // FOLD * FOLD * n_classes
+    sums = np.zeros(FOLD * n_classes, dtype=np.int64)
+    if long:
+        bits[:long].reshape(-1, FOLD * n_classes).sum(axis=0, out=sums)
+    units: NDArray[np.int64] = sums.reshape(FOLD, n_classes).sum(axis=0)
+    units += bits[long:].reshape(-1, n_classes).sum(axis=0)
+    units -= np.full(1, n_rows) * np.array([ROUNDER]).view(np.int64)
+    return units

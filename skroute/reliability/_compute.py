@@ -10,6 +10,7 @@ from skroute._validation import (
     check_level,
     check_option,
     check_sample_weight,
+    counts_rows,
 )
 from skroute.reliability._bins import assign_bins, quantile_edges, read_edges, uniform_edges
 from skroute.reliability._classwise import MOST_BINS, classwise_sums
@@ -41,6 +42,7 @@ def reliability_table(
     confidence_level: float = 0.95,
     tolerance: float = 0.05,
     sample_weight: ArrayLike | None = None,
+    weights: str = "auto",
 ) -> ReliabilityTable:
     """Compare stated confidence with observed accuracy, for all classes together and for each of them.
 
@@ -77,6 +79,10 @@ def reliability_table(
         Gap, in [0, 1], that is accepted however certain it is.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights: 0, or in [1e-20, 1e20]. Rows of weight 0 count nowhere.
+    weights : {"auto", "frequency", "importance"}, default="auto"
+        What the weights mean for counts, intervals, verdicts and marks. "frequency": a row of weight 3 stands for three
+        equal rows. "importance": it counts three times as much and is still one row, so that the uncertainty follows
+        the effective number of rows. "auto": frequencies if all weights are whole numbers, else importances.
 
     Returns
     -------
@@ -106,8 +112,9 @@ def reliability_table(
     compares all pairs of bins with at least `min_count` rows; it marks anything at all in at most 5 % of the tables
     whose accuracy falls nowhere.
 
-    With weights, intervals and marks rest on the effective number of rows ``sum(w)**2 / sum(w**2)`` [2]_, which makes
-    them approximate. Equal weights leave them exact.
+    With importances, intervals and marks rest on the effective number of rows ``sum(w)**2 / sum(w**2)`` [2]_, which
+    makes them approximate, whatever the scale of the weights. Pass `weights` where parts of the same rows are to add up
+    to the table of all of them, and a part may hold whole numbers by chance.
 
     References
     ----------
@@ -134,13 +141,18 @@ def reliability_table(
         "confidence_level": check_level(confidence_level, "confidence_level", OWNER),
         "tolerance": check_level(tolerance, "tolerance", OWNER),
     }
-    labels, truth, top, values = read_outcomes(y_true, y_prob, y_pred, confidence, classes, kind)
+    edges = (uniform_edges(bins) if strategy == "uniform" else None) if isinstance(bins, int) else bins
+    # In the common case the rows of all classes are checked on the way.
+    one_pass = sample_weight is None and edges is not None and len(edges) - 1 <= MOST_BINS
+    labels, truth, top, values = read_outcomes(y_true, y_prob, y_pred, confidence, classes, kind, rows=not one_pass)
     weight = check_sample_weight(sample_weight, len(truth))
     if weight is not None:
         counted = _counted(weight)
         truth, values, weight = truth[counted], values[counted], weight[counted]
         top = None if top is None else top[counted]
-    edges = _edges(bins, strategy, values, weight) if isinstance(bins, int) else bins
+    repeats = counts_rows(weights, weight, OWNER)
+    if edges is None:
+        edges = _quantile_edges(values, int(bins), weight)
     if top is not None:
         sums = _sums(top, values, truth == top, weight, edges, len(labels))
     elif weight is None and len(edges) - 1 <= MOST_BINS:
@@ -148,6 +160,11 @@ def reliability_table(
     else:
         parts = [_sums(None, values[:, c], truth == c, weight, edges, 1) for c in range(len(labels))]
         sums = np.concatenate(parts, axis=1)
+    if repeats:
+        # So many rows of weight one.
+        by_name = dict(zip(STATISTICS, sums, strict=True))
+        by_name["count"] = by_name["squared_weight"] = by_name["weight"]
+        sums = np.stack([by_name[name] for name in STATISTICS])
     return ReliabilityTable(labels, kind, edges, **settings, sums=sums)
 
 
@@ -165,9 +182,7 @@ def _counted(weight: NDArray[np.float64]) -> NDArray[np.bool_]:
     return counted
 
 
-def _edges(n_bins: int, strategy: str, values: NDArray[Any], weight: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    if strategy == "uniform":
-        return uniform_edges(n_bins)
+def _quantile_edges(values: NDArray[Any], n_bins: int, weight: NDArray[np.float64] | None) -> NDArray[np.float64]:
     if weight is not None and values.ndim == 2:
         weight = np.repeat(weight, values.shape[1])
     return quantile_edges(values.ravel(), n_bins, weight)

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skroute._rows import RANGE_TOLERANCE, clean_blocks, within_unit
 from skroute._validation import (
     MOST_WHOLE_NUMBERS,
-    RANGE_TOLERANCE,
     check_classes,
     check_proba,
     column,
@@ -25,11 +25,12 @@ FEW_CLASSES = 12
 
 
 def read_outcomes(
-    y_true: Any, y_prob: Any, y_pred: Any, confidence: Any, classes: Any, kind: str
+    y_true: Any, y_prob: Any, y_pred: Any, confidence: Any, classes: Any, kind: str, *, rows: bool = True
 ) -> tuple[NDArray[Any], NDArray[np.intp], NDArray[np.intp] | None, NDArray[Any]]:
     """Return the classes, the true and the top class of every row as positions, and what is to be binned.
 
     That is the confidence in the top class or, for the kind "classwise", all probabilities; then no class is on top.
+    With `rows=False` these are still to be checked, by `skroute._rows.clean_blocks`.
     """
     y_true = column(y_true, "y_true")
     if not len(y_true):
@@ -38,7 +39,9 @@ def read_outcomes(
         return _read_log(y_true, y_pred, confidence, classes, kind)
     if y_pred is not None or confidence is not None:
         raise ValueError("Pass either y_prob, or y_pred and confidence; got both.")
-    proba, labels = check_proba(y_prob, classes=classes, name="y_prob", binary_column=True)
+    proba, labels = check_proba(
+        y_prob, classes=classes, name="y_prob", binary_column=True, rows=rows and kind == "classwise"
+    )
     _check_length(proba, "y_prob", y_true)
     if labels is None:
         labels = _distinct(y_true, "y_true")
@@ -77,9 +80,11 @@ def _check_length(values: NDArray[Any], name: str, y_true: NDArray[Any]) -> None
 
 def _check_confidence(confidence: Any) -> NDArray[np.float64]:
     try:
-        values = column(confidence, "confidence").astype(np.float64)
+        values = column(confidence, "confidence").astype(np.float64, copy=False)
     except (TypeError, ValueError):
         raise ValueError("confidence must be one number in [0, 1] a row.") from None
+    if len(values) and within_unit(values):
+        return values
     bad = np.flatnonzero(~((values >= -RANGE_TOLERANCE) & (values <= 1.0 + RANGE_TOLERANCE)))
     if bad.size:
         raise ValueError(f"confidence must be finite and lie in [0, 1], got {values[bad[0]]} in row {bad[0]}.")
@@ -107,20 +112,20 @@ def _distinct_whole_numbers(labels: NDArray[Any], candidates: NDArray[Any]) -> N
 
 
 def _top(proba: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[Any]]:
-    """Return the position and the value of the first maximum of every row."""
-    n_rows, n_classes = proba.shape
-    top, first = np.empty(n_rows, dtype=np.intp), np.empty(n_rows, dtype=proba.dtype)
-    find = _first_maxima if n_classes <= FEW_CLASSES else _row_maxima
-    size = max(BLOCK // n_classes, 1)
-    for start in range(0, n_rows, size):
-        rows = slice(start, start + size)
-        find(proba[rows], top[rows], first[rows])
+    """Check every row, and return the position and the value of its first maximum."""
+    top, first = np.empty(len(proba), dtype=np.intp), np.empty(len(proba), dtype=proba.dtype)
+    find = _first_maxima if proba.shape[1] <= FEW_CLASSES else _row_maxima
+    for rows, block in clean_blocks(proba, "y_prob"):
+        find(block, top[rows], first[rows])
     return top, first
 
 
 def _row_maxima(proba: NDArray[Any], top: NDArray[np.intp], first: NDArray[Any]) -> None:
     proba.argmax(axis=1, out=top)
-    first[:] = proba[np.arange(len(proba)), top]
+    if proba.flags.c_contiguous:
+        proba.reshape(-1).take(top + np.arange(0, proba.size, proba.shape[1]), out=first)
+    else:
+        first[:] = proba[np.arange(len(proba)), top]
 
 
 def _first_maxima(proba: NDArray[Any], top: NDArray[np.intp], first: NDArray[Any]) -> None:

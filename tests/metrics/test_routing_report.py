@@ -61,7 +61,8 @@ def test_the_interval_is_clopper_pearsons(routed, level):
 
 def test_weights_narrow_the_interval_no_more_than_their_effective_number(routed):
     truth, table, weight = routed
-    report = routing_report(truth, table, sample_weight=weight)
+    report = routing_report(truth, table, sample_weight=weight, weights="importance")
+    assert_allclose(routing_report(truth, table, sample_weight=weight * 0.7).error_high, report.error_high)
     auto = table.route == "auto"
     rows = weight[auto].sum() ** 2 / (weight[auto] ** 2).sum()
     hits = report.error[0] * rows
@@ -73,13 +74,14 @@ def test_integer_weights_are_repetitions(routed):
     truth, table, weight = routed
     by_weight = routing_report(truth, table, sample_weight=weight)
     by_rows = routing_report(np.repeat(truth, weight), table[np.repeat(np.arange(400), weight)])
-    for name in [*COUNTS, "error"]:
+    for name in [*COUNTS, "error", "error_low", "error_high"]:
         assert_allclose(getattr(by_weight, name), getattr(by_rows, name), err_msg=name)
 
 
-def test_equal_weights_change_nothing_but_the_unit(routed):
+def test_equal_importances_change_nothing_but_the_unit(routed):
     truth, table, _ = routed
-    plain, doubled = routing_report(truth, table), routing_report(truth, table, sample_weight=np.full(400, 2.0))
+    plain = routing_report(truth, table)
+    doubled = routing_report(truth, table, sample_weight=np.full(400, 2.0), weights="importance")
     assert_allclose(doubled.total, 2 * plain.total)
     assert_allclose(doubled.error_high, plain.error_high)
 

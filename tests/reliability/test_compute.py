@@ -121,10 +121,22 @@ def test_whole_weights_repeat_rows(kind, strategy):
     settings = {"kind": kind, "strategy": strategy}
     weighted = reliability_table(y, proba, sample_weight=weight, **settings)
     repeated = reliability_table(np.repeat(y, weight), np.repeat(proba, weight, axis=0), **settings)
-    np.testing.assert_array_equal(weighted.edges, repeated.edges)
-    np.testing.assert_array_equal(weighted.rows.weight, repeated.rows.count)
+    assert weighted == repeated
+    importances = reliability_table(y, proba, sample_weight=weight, weights="importance", **settings)
     for name in ("weight", "confidence", "accuracy", "gap"):
-        np.testing.assert_array_equal(getattr(weighted.rows, name), getattr(repeated.rows, name))
+        np.testing.assert_array_equal(getattr(importances.rows, name), getattr(repeated.rows, name))
+    assert (importances.rows.count[weighted.rows.count > 0] < weighted.rows.count[weighted.rows.count > 0]).all()
+
+
+def test_what_the_weights_mean_can_be_said():
+    y, proba = ["a", "b", "b"], [[0.7, 0.3], [0.4, 0.6], [0.2, 0.8]]
+    with pytest.raises(ValueError, match=r"whole numbers where weights='frequency', got 2\.5 in row 1"):
+        reliability_table(y, proba, sample_weight=[1.0, 2.5, 3.0], weights="frequency")
+    for weight in (None, [1.0, 2.0, 3.0]):
+        with pytest.raises(ValueError, match="'weights' parameter of reliability_table must be one of 'auto'"):
+            reliability_table(y, proba, sample_weight=weight, weights="count")
+    whole, other = (reliability_table(y, proba, sample_weight=w).summary().count[0] for w in ([1, 2, 3], [1, 2, 3.5]))
+    assert (whole, other) == (6, 3)
 
 
 def test_rows_of_weight_zero_count_nowhere():

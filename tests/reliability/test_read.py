@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import rows, unhurried
 
-from skroute import _validation
+from skroute import _rows
 from skroute._validation import check_proba, encode_labels, label_positions
 from skroute.reliability import _read, reliability_table
 
@@ -21,8 +21,10 @@ def plain_codes(y, classes):
 @pytest.mark.parametrize("order", "CF")
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_the_top_class_is_the_first_of_the_largest(n_classes, order, dtype, monkeypatch):
-    monkeypatch.setattr(_read, "BLOCK", 97)
-    proba = np.random.default_rng(0).integers(0, 4, (200, n_classes)).astype(dtype, order=order)
+    monkeypatch.setattr(_rows, "BLOCK", 97)
+    # Few distinct values, so that many are tied.
+    levels = np.random.default_rng(0).integers(0, 4, (200, n_classes)) + 1.0
+    proba = (levels / levels.sum(axis=1, keepdims=True)).astype(dtype, order=order)
     top, first = _read._top(proba)
     np.testing.assert_array_equal(top, proba.argmax(axis=1))
     np.testing.assert_array_equal(first, proba.max(axis=1))
@@ -78,7 +80,7 @@ def test_rows_are_judged_alike_in_blocks_of_any_size(data, n_classes):
     spoiled[place, 0] += data.draw(st.sampled_from([0.1, -2.0, np.nan, np.inf, 3.0]))
     with pytest.MonkeyPatch.context() as patch:
         for block in (1, 30, 2**17):
-            patch.setattr(_validation, "BLOCK", block)
+            patch.setattr(_rows, "BLOCK", block)
             assert check_proba(proba)[0] is proba
             with pytest.raises(ValueError, match=f"row {place} "):
                 check_proba(spoiled)

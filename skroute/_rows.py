@@ -1,0 +1,112 @@
+"""The check of every row of a matrix of probabilities, block by block, so that it can share a pass with other work."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["RANGE_TOLERANCE", "SUM_TOLERANCE", "block_length", "check_rows", "clean_blocks", "within_unit"]
+
+# Recorded probabilities are often rounded to two or three digits, so their sums stray this far from one.
+SUM_TOLERANCE = 5e-3
+# A row rounded to three digits can be off by exactly the tolerance, give or take the noise of its sum.
+SUM_SLACK = SUM_TOLERANCE + 1e-6
+# float32 softmax exceeds [0, 1] by a few units in the last place; more than this is a mistake, not rounding.
+RANGE_TOLERANCE = 1e-6
+# Values in a block: few enough to stay in the cache while they are looked at several times.
+BLOCK = 2**17
+# Up to so many columns, several rows are added up by one product.
+FEW_COLUMNS, ROWS_AT_ONCE = 8, 4
+
+
+def block_length(n_columns: int) -> int:
+    """Return how many rows of so many columns make a block that stays in the cache."""
+    return max(BLOCK // n_columns // ROWS_AT_ONCE, 1) * ROWS_AT_ONCE
+
+
+def clean_blocks(
+    values: NDArray[np.floating], name: str, n_rows: int | None = None
+) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Yield the rows in blocks, each checked, and clipped to [0, 1] where it leaves it by rounding.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples, n_classes)
+        float32 or float64. It is not written to.
+    name : str
+        What the messages call the matrix.
+    n_rows : int, default=None
+        Rows of a block; None takes as many as stay in the cache.
+
+    Yields
+    ------
+    rows : slice
+    block : ndarray of shape (n_rows, n_classes)
+        A view, or a copy where values had to be clipped.
+
+    Raises
+    ------
+    ValueError
+        If a row is not finite, leaves [0, 1] or does not sum to one. The message names the first such row.
+    """
+    size = block_length(values.shape[1]) if n_rows is None else n_rows
+    adder = _adder(values.shape[1])
+    for start in range(0, len(values), size):
+        rows = slice(start, min(start + size, len(values)))
+        block = values[rows]
+        unusual = not within_unit(block)
+        if unusual and not (block.min() >= -RANGE_TOLERANCE and block.max() <= 1.0 + RANGE_TOLERANCE):
+            _refuse(values, name)
+        sums = _row_sums(block, adder)
+        if sums.min() < 1.0 - SUM_SLACK or sums.max() > 1.0 + SUM_SLACK:
+            _refuse(values, name)
+        yield rows, np.clip(block, 0.0, 1.0) if unusual else block
+
+
+def within_unit(values: NDArray[np.floating]) -> bool:
+    """Return whether all values, at least one and float32 or float64, lie in [0, 1]; -0.0 and NaN do not."""
+    # One pass for both ends: positive floats are ordered like their bits, and a sign makes these larger than those
+    # of one.
+    bits = np.uint32 if values.dtype == np.float32 else np.uint64
+    return bool(values.view(bits).max() <= np.ones(1, values.dtype).view(bits)[0])
+
+
+def check_rows(values: NDArray[np.floating], name: str) -> NDArray[Any]:
+    """Return the matrix with all rows checked, itself where nothing had to be clipped."""
+    clipped = [not np.may_share_memory(block, values) for _, block in clean_blocks(values, name)]
+    return np.clip(values, 0.0, 1.0) if any(clipped) else values
+
+
+def _adder(n_columns: int) -> NDArray[np.float64]:
+    """Return the matrix whose product with `ROWS_AT_ONCE` short rows, laid end to end, holds their sums."""
+    n_rows = ROWS_AT_ONCE if n_columns <= FEW_COLUMNS else 1
+    return np.repeat(np.eye(n_rows), n_columns, axis=0)
+
+
+def _row_sums(block: NDArray[Any], adder: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sums of rows as products with ones, which is several times faster than adding along short rows."""
+    floats = block.astype(np.float64, copy=False)
+    at_once = adder.shape[1]
+    if at_once > 1 and floats.flags.c_contiguous and len(floats) % at_once == 0:
+        floats = floats.reshape(len(floats) // at_once, -1)
+    else:
+        adder = adder[: floats.shape[1], :1]
+    sums: NDArray[np.float64] = (floats @ adder).reshape(-1)
+    return sums
+
+
+def _refuse(values: NDArray[Any], name: str) -> None:
+    """Name the first value that is no probability or, if there is none, the first row that does not sum to one."""
+    inside = (values >= -RANGE_TOLERANCE) & (values <= 1.0 + RANGE_TOLERANCE)
+    if not inside.all():
+        row, place = (int(i) for i in np.argwhere(~inside)[0])
+        raise ValueError(
+            f"{name} must hold finite probabilities in [0, 1]; row {row} holds {values[row, place]} in column {place}."
+        )
+    sums = values.sum(axis=1, dtype=np.float64)
+    bad = np.flatnonzero(np.abs(sums - 1.0) > SUM_SLACK)
+    if bad.size:
+        raise ValueError(
+            f"The rows of {name} must sum to 1 within {SUM_TOLERANCE:g}; row {bad[0]} sums to {sums[bad[0]]:.6g}."
+        )
