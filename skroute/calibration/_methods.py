@@ -8,16 +8,30 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
-from skroute._rows import SUM_TOLERANCE
 from skroute.calibration._identity import IdentityCalibrator
 from skroute.calibration._per_class import ONE_VS_REST, PerClassCalibrator
-from skroute.calibration._scores import normalise
+from skroute.calibration._pooled import PooledCalibrator
+from skroute.calibration._scaling import MatrixCalibrator, VectorCalibrator
+from skroute.calibration._scores import fill_unscored, forget_unscored
 from skroute.calibration._temperature import TemperatureCalibrator
 
-__all__ = ["METHODS", "fit_calibrator", "make_calibrator", "predict_calibrated", "wants_proba"]
+__all__ = [
+    "METHODS",
+    "fit_calibrator",
+    "make_calibrator",
+    "predict_calibrated",
+    "take_unseen_proba",
+    "wants_proba",
+]
 
-JOINT = {"temperature": TemperatureCalibrator, "none": IdentityCalibrator}
-METHODS = ("temperature", "sigmoid", "isotonic", "none")
+JOINT = {
+    "auto": PooledCalibrator,
+    "temperature": TemperatureCalibrator,
+    "vector": VectorCalibrator,
+    "matrix": MatrixCalibrator,
+    "none": IdentityCalibrator,
+}
+METHODS = ("auto", "temperature", "vector", "matrix", "sigmoid", "isotonic", "beta", "none")
 
 
 def make_calibrator(method: Any, kind: str = "auto") -> Any:
@@ -70,14 +84,29 @@ def fit_calibrator(
     codes: NDArray[np.intp],
     classes: NDArray[Any],
     sample_weight: NDArray[np.float64] | None,
+    folds: NDArray[np.intp] | None = None,
 ) -> Any:
-    """Fit a clone of a calibrator of ours, or of somebody else's, on scores with one column a class."""
+    """Fit a clone of a calibrator of ours, or of somebody else's, on scores with one column a class.
+
+    One that cross-fits itself takes over the folds, if given, so that rows which belong together stay together.
+    """
     params: dict[str, Any] = {}
+    if folds is not None and has_fit_parameter(calibrator, "folds"):
+        params["folds"] = folds
     if sample_weight is not None and has_fit_parameter(calibrator, "sample_weight"):
         params["sample_weight"] = sample_weight
     if has_fit_parameter(calibrator, "classes"):
         return clone(calibrator).fit(scores, classes[codes], classes=classes, **params)
     return clone(calibrator).fit(fill_unscored(scores), codes, **params)
+
+
+def take_unseen_proba(fitted: Any) -> NDArray[np.float64] | None:
+    """Take from a calibrator that cross-fits itself its probabilities of the rows it was fitted on; None from others.
+
+    Taken away, because a fitted classifier is pickled and cached, and these are as large as the data.
+    """
+    found: NDArray[np.float64] | None = vars(fitted).pop("oof_proba_", None)
+    return found
 
 
 def predict_calibrated(calibrator: Any, scores: NDArray[np.float64], classes: NDArray[Any]) -> NDArray[np.float64]:
@@ -92,18 +121,4 @@ def predict_calibrated(calibrator: Any, scores: NDArray[np.float64], classes: ND
         placed = np.zeros((len(proba), len(classes)))
         placed[:, known] = proba
         proba = placed
-    unscored = np.isnan(scores)
-    return normalise(np.where(unscored, 0.0, proba)) if unscored.any() else proba
-
-
-def fill_unscored(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give cells without a score the least one of their row, for calibrators that do not know our mark for them.
-
-    Row by row, so that a row is calibrated alike whatever it comes with; the least probability is 0.
-    """
-    unscored = np.isnan(scores)
-    if not unscored.any():
-        return scores
-    least = np.nanmin(scores, axis=1, keepdims=True)
-    inside = (least >= 0.0) & (np.abs(np.nansum(scores, axis=1, keepdims=True) - 1.0) <= SUM_TOLERANCE)
-    return np.where(unscored, np.where(inside, 0.0, least), scores)
+    return forget_unscored(proba, scores)

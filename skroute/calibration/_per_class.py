@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skroute._validation import check_classes, label_positions
+from skroute.calibration._beta import BetaCalibrator
 from skroute.calibration._identity import IdentityCalibrator
 from skroute.calibration._isotonic import IsotonicCalibrator
 from skroute.calibration._scores import check_scores, check_training, normalise
@@ -16,7 +17,12 @@ from skroute.calibration._sigmoid import SigmoidCalibrator
 
 __all__ = ["ONE_VS_REST", "PerClassCalibrator"]
 
-ONE_VS_REST = {"sigmoid": SigmoidCalibrator, "isotonic": IsotonicCalibrator, "none": IdentityCalibrator}
+ONE_VS_REST = {
+    "sigmoid": SigmoidCalibrator,
+    "isotonic": IsotonicCalibrator,
+    "beta": BetaCalibrator,
+    "none": IdentityCalibrator,
+}
 REST = "*"
 
 
@@ -26,9 +32,9 @@ class PerClassCalibrator(BaseEstimator):
     Parameters
     ----------
     calibrators : str, calibrator or dict of class to either, default="sigmoid"
-        "sigmoid", "isotonic", "none", or an object with ``fit(scores, y)`` and ``predict(scores)`` for the scores of
-        one class, such as `sklearn.isotonic.IsotonicRegression`. A dict gives each class its own; the key ``"*"``
-        stands for the classes that it does not name, which are "sigmoid" without it.
+        "sigmoid", "isotonic", "beta", "none", or an object with ``fit(scores, y)`` and ``predict(scores)`` for the
+        scores of one class, such as `sklearn.isotonic.IsotonicRegression`. A dict gives each class its own; the key
+        ``"*"`` stands for the classes that it does not name, which are "sigmoid" without it.
     kind : {"auto", "proba", "scores"}, default="auto"
         What the scores are, for classes with "none".
 

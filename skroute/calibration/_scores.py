@@ -19,7 +19,16 @@ from skroute._validation import (
     encode_labels,
 )
 
-__all__ = ["check_one_vs_rest", "check_score_column", "check_scores", "check_training", "is_proba", "normalise"]
+__all__ = [
+    "check_one_vs_rest",
+    "check_score_column",
+    "check_scores",
+    "check_training",
+    "fill_unscored",
+    "forget_unscored",
+    "is_proba",
+    "normalise",
+]
 
 # What scores are: to be found out from the values, probabilities, or decision values.
 KINDS = ("auto", "proba", "scores")
@@ -102,3 +111,27 @@ def normalise(proba: NDArray[np.float64]) -> NDArray[np.float64]:
     uniform = np.full_like(proba, 1.0 / proba.shape[1])
     shares: NDArray[np.float64] = np.divide(proba, total, out=uniform, where=total > 0.0)
     return shares
+
+
+def fill_unscored(scores: NDArray[np.float64], from_proba: bool | None = None) -> NDArray[np.float64]:
+    """Give cells without a score the least one of their row, for calibrators that do not know our mark for them.
+
+    Row by row, so that a row is calibrated alike whatever it comes with; the least probability is 0. Where it is not
+    known what the scores are, each row is judged by its own values.
+    """
+    unscored = np.isnan(scores)
+    if not unscored.any():
+        return scores
+    least = np.nanmin(scores, axis=1, keepdims=True)
+    if from_proba is None:
+        total = np.nansum(scores, axis=1, keepdims=True)
+        least = np.where((least >= 0.0) & (np.abs(total - 1.0) <= SUM_TOLERANCE), 0.0, least)
+    elif from_proba:
+        least = np.zeros_like(least)
+    return np.where(unscored, least, scores)
+
+
+def forget_unscored(proba: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give classes without a score probability 0, and the others what that leaves."""
+    unscored = np.isnan(scores)
+    return normalise(np.where(unscored, 0.0, proba)) if unscored.any() else proba

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skroute.calibration._scores import check_one_vs_rest, check_score_column
 
-__all__ = ["SigmoidCalibrator"]
+__all__ = ["SigmoidCalibrator", "fit_platt"]
 
 MAX_STEPS = 200
 
@@ -73,17 +73,8 @@ class SigmoidCalibrator(BaseEstimator):
             If lengths differ, there is no row, or a value is not finite.
         """
         values, positive, weight = check_one_vs_rest(scores, y, sample_weight)
-        n_positive, n_negative = weight[positive].sum(), weight[~positive].sum()
-        target = np.where(positive, (n_positive + 1.0) / (n_positive + 2.0), 1.0 / (n_negative + 2.0))
-        centre = np.average(values, weights=weight)
-        # Dividing by the largest deviation first keeps squares of huge scores finite.
-        reach = np.abs(values - centre).max()
-        scale = reach * np.sqrt(np.average(((values - centre) / reach) ** 2, weights=weight)) if reach > 0.0 else 0.0
-        standard = (values - centre) / scale if scale > 0.0 else np.zeros_like(values)
-        slope, intercept = _fit_logistic(standard, target, weight)
-        slope = slope / scale if scale > 0.0 else 0.0
-        self.a_ = float(-slope)
-        self.b_ = float(slope * centre - intercept)
+        slope, intercept = fit_platt(values, positive, weight)
+        self.a_, self.b_ = -slope, -intercept
         return self
 
     def predict(self, scores: Any) -> NDArray[np.float64]:
@@ -101,6 +92,22 @@ class SigmoidCalibrator(BaseEstimator):
         """
         check_is_fitted(self)
         return expit(-(self.a_ * check_score_column(scores) + self.b_))
+
+
+def fit_platt(
+    scores: NDArray[np.float64], positive: NDArray[np.bool_], weight: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Return slope and intercept of Platt's sigmoid, ``expit(slope * scores + intercept)``; arrays of (n_samples,)."""
+    n_positive, n_negative = weight[positive].sum(), weight[~positive].sum()
+    target = np.where(positive, (n_positive + 1.0) / (n_positive + 2.0), 1.0 / (n_negative + 2.0))
+    centre = np.average(scores, weights=weight)
+    # Dividing by the largest deviation first keeps squares of huge scores finite.
+    reach = np.abs(scores - centre).max()
+    scale = reach * np.sqrt(np.average(((scores - centre) / reach) ** 2, weights=weight)) if reach > 0.0 else 0.0
+    standard = (scores - centre) / scale if scale > 0.0 else np.zeros_like(scores)
+    slope, intercept = _fit_logistic(standard, target, weight)
+    slope = slope / scale if scale > 0.0 else 0.0
+    return float(slope), float(intercept - slope * centre)
 
 
 def _fit_logistic(

@@ -4,18 +4,18 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import softmax
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skroute._validation import check_level
+from skroute.calibration._links import fit_beta
 from skroute.calibration._scores import check_scores, check_training, is_proba
 
 __all__ = ["TemperatureCalibrator"]
 
-# The search range of log(beta), scikit-learn's: e^10 turns every lead into certainty, e^-10 none.
-LOG_BETA_RANGE = (-10.0, 10.0)
+# Far enough down for probability 0 at every temperature, and products with it stay finite.
+LEAST_LOGIT = -1e100
 
 
 class TemperatureCalibrator(BaseEstimator):
@@ -48,8 +48,8 @@ class TemperatureCalibrator(BaseEstimator):
 
     Notes
     -----
-    The log loss is convex in beta, so its derivative is monotone and its root unique; it is bracketed in log(beta). A
-    row whose true class the scoring model did not know (NaN) tells nothing about the temperature and is left out.
+    The log loss is convex in beta, so safeguarded Newton steps find its one minimum. A row whose true class the scoring
+    model did not know (NaN) tells nothing about the temperature and is left out.
 
     References
     ----------
@@ -97,8 +97,13 @@ class TemperatureCalibrator(BaseEstimator):
         from_proba = is_proba(values, self.kind, type(self).__name__)
         logits = _logits(values, from_proba, floor or 0.0)
         known = ~np.isnan(values[np.arange(len(values)), codes])
+        if weight is not None:
+            known &= weight > 0.0
         spread = 1.0 if from_proba else max(1.0, -float(logits[np.isfinite(logits)].min()))
-        self.beta_ = _fit_beta(logits[known], codes[known], None if weight is None else weight[known], spread)
+        # A class that was not scored has probability 0, and no product with its logit may be NaN.
+        finite = np.maximum(logits[known], LEAST_LOGIT)
+        weights = np.ones(len(finite)) if weight is None else weight[known]
+        self.beta_, _ = fit_beta(finite, codes[known], weights, spread=spread)
         self.classes_ = labels
         self.from_proba_ = from_proba
         return self
@@ -129,28 +134,3 @@ def _logits(scores: NDArray[np.float64], from_proba: bool, floor: float) -> NDAr
     logits = np.where(np.isnan(logits), -np.inf, logits)
     shifted: NDArray[np.float64] = logits - logits.max(axis=1, keepdims=True)
     return shifted
-
-
-def _fit_beta(
-    logits: NDArray[np.float64], codes: NDArray[np.intp], weight: NDArray[np.float64] | None, spread: float
-) -> float:
-    """Return the inverse temperature of least log loss; 1 where no row tells anything about it."""
-    of_truth = logits[np.arange(len(logits)), codes]
-    # 0 * -inf must not occur in the mean below: a class that was not scored has probability exactly 0 anyway.
-    finite = np.where(np.isfinite(logits), logits, 0.0)
-
-    def slope(log_beta: float) -> float:
-        proba = softmax(np.exp(log_beta) * logits, axis=1)
-        excess = np.einsum("ij,ij->i", proba, finite) - of_truth
-        return float(np.average(excess, weights=weight))
-
-    if not len(logits) or (weight is not None and not weight.any()) or not finite.any():
-        return 1.0
-    low, high = LOG_BETA_RANGE
-    # Decision values in the thousands stay certainties at every temperature of scikit-learn's range.
-    low -= np.log(spread)
-    if slope(low) >= 0.0:
-        return float(np.exp(low))
-    if slope(high) <= 0.0:
-        return float(np.exp(high))
-    return float(np.exp(brentq(slope, low, high, xtol=1e-13)))

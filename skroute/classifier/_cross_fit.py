@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
-from skroute.calibration._methods import fit_calibrator, predict_calibrated
+from skroute.calibration._methods import fit_calibrator, predict_calibrated, take_unseen_proba
 from skroute.classifier._callbacks import fit_task, subtask
 from skroute.classifier._response import scores, take, take_params, take_split
 from skroute.classifier._splits import DEFAULT_FOLDS, Split
@@ -93,20 +93,26 @@ def cross_fit(
     # Repeated and overlapping test sets: a row counts once, or intervals would be too narrow.
     rows, first = np.unique(all_rows, return_index=True)
     row_scores, row_weight = all_scores[first], weights_of(sample_weight, rows)
+    fold_of = fold_of[first]
     if ensemble:
+        calibrators = [
+            fit_calibrator(calibrator, fold, codes[test], classes, weights_of(sample_weight, test))
+            for fold, test in zip(fold_scores, tested, strict=True)
+        ]
+        unseen_by_own = [take_unseen_proba(fitted) for fitted in calibrators]
         models = [
-            CalibratedModel(
-                model,
-                fit_calibrator(calibrator, fold, codes[test], classes, weights_of(sample_weight, test)),
-                classes,
-                proba_first,
-            )
-            for (model, fold), test in zip(fits, tested, strict=True)
+            CalibratedModel(model, fitted, classes, proba_first)
+            for (model, _), fitted in zip(fits, calibrators, strict=True)
         ]
     else:
-        fitted = fit_calibrator(calibrator, row_scores, codes[rows], classes, row_weight)
+        fitted = fit_calibrator(calibrator, row_scores, codes[rows], classes, row_weight, fold_of)
+        unseen_by_own = [take_unseen_proba(fitted)]
         models = [CalibratedModel(fits[-1][0], fitted, classes, proba_first)]
-    proba = _unseen_proba(calibrator, row_scores, codes[rows], fold_of[first], classes, row_weight)
+    if any(part is None for part in unseen_by_own):
+        proba = _unseen_proba(calibrator, row_scores, codes[rows], fold_of, classes, row_weight)
+    else:
+        own = np.concatenate([part for part in unseen_by_own if part is not None])
+        proba = own[first] if ensemble else own
     # Each calibrator that serves must have seen the class: the one fitted on all rows, or every member's own.
     calibrated_on = tested if ensemble else [rows]
     seen = [_has_weight(codes[part], weights_of(sample_weight, part), len(classes)) for part in calibrated_on]

@@ -46,10 +46,11 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         Needs decision_function or predict_proba. None: `LinearSVC`. A text classifier goes in as a whole Pipeline, so
         that the folds refit its preprocessing. A fitted classifier goes in as ``FrozenEstimator(fitted)``; only
         calibrators and policy are fitted then.
-    method : str, calibrator or dict, default="temperature"
-        "temperature" for all classes together; "sigmoid" or "isotonic" one-vs-rest; "none"; a calibrator object; or a
-        dict of class to a one-vs-rest method, where the key ``"*"`` stands for the classes not named ("sigmoid"
-        without it).
+    method : str, calibrator or dict, default="auto"
+        "auto": a pool of calibrators, weighted by how well each predicts rows that it has not seen; "temperature",
+        "vector" or "matrix" for all classes together; "sigmoid", "isotonic" or "beta" one-vs-rest; "none"; a calibrator
+        object; or a dict of class to a one-vs-rest method, where the key ``"*"`` stands for the classes not named
+        ("sigmoid" without it).
     cv : int, splitter, iterable or None, default=None
         The folds. None: five stratified folds that spread a class with fewer rows as far as it goes. An int or
         splitter with more folds than the rarest class has rows is a ValueError.
@@ -122,7 +123,7 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         self,
         estimator: Any = None,
         *,
-        method: Any = "temperature",
+        method: Any = "auto",
         cv: Any = None,
         n_jobs: int | None = None,
         ensemble: bool | str = False,

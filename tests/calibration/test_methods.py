@@ -50,7 +50,7 @@ def test_a_calibrator_of_all_classes_is_cloned():
 
 @pytest.mark.parametrize("method", ["platt", None, 3, [], TemperatureCalibrator, object(), -1.0, ""])
 def test_anything_else_is_refused(method):
-    with pytest.raises(ValueError, match=r"The 'method' parameter .* must be one of 'temperature'"):
+    with pytest.raises(ValueError, match=r"The 'method' parameter .* must be one of 'auto'"):
         make_calibrator(method)
 
 

@@ -76,7 +76,7 @@ def test_labels_match_by_their_text(sample, labels, key):
     ("methods", "message"),
     [
         ({"atack": "sigmoid"}, "Did you mean 'attack'"),
-        ({"attack": "platt"}, "one of 'sigmoid', 'isotonic', 'none' or an object .* Got 'platt'"),
+        ({"attack": "platt"}, "one of 'sigmoid', 'isotonic', 'beta', 'none' or an object .* Got 'platt'"),
         ({"attack": "temperature"}, "Got 'temperature'"),
         ({"*": None}, "Got None"),
         ({"vpn": SigmoidCalibrator}, "Got <class"),

@@ -237,7 +237,7 @@ def test_parameters_are_listed_set_and_cloned():
     policy = RoutePolicy(thresholds={"vpn": 0.7})
     router = RoutingClassifier(LogisticRegression(C=2.0), policy=policy)
     params = router.get_params()
-    assert (params["estimator__C"], params["policy__thresholds__vpn"], params["method"]) == (2.0, 0.7, "temperature")
+    assert (params["estimator__C"], params["policy__thresholds__vpn"], params["method"]) == (2.0, 0.7, "auto")
     copy = clone(router).set_params(policy__thresholds__vpn=0.9, policy__margin=None, estimator__C=3.0, cv=4)
     assert copy.policy.get_params(deep=False)["thresholds"] == {"vpn": 0.9}
     assert (copy.policy.margin, copy.estimator.C, copy.cv) == (None, 3.0, 4)

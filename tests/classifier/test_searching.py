@@ -36,7 +36,7 @@ def fits():
 
 def router(base=None, **settings):
     base = LogisticRegression() if base is None else base
-    return RoutingClassifier(base, **{"cv": 2, "policy": RoutePolicy(**GATES)} | settings)
+    return RoutingClassifier(base, **{"cv": 2, "method": "temperature", "policy": RoutePolicy(**GATES)} | settings)
 
 
 def search(model, grid, **settings):

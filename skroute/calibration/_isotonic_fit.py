@@ -1,0 +1,214 @@
+"""The best non-decreasing function of one score, as the knots that draw it."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
+
+__all__ = ["isotonic_knots"]
+
+# Scores closer than this to the least of a group are one score, as in scikit-learn. Softmax leaves such differences
+# between rows that are equal, and a line through two of them would be steep without reason.
+TIE = 1e-15
+# Values of two blocks that differ by no more are equal: what is left is rounding, and must not tell blocks apart.
+SAME = 1e-12
+# Whole numbers below are exact, and so are their sums.
+MOST_EXACT = 2.0**53
+
+
+class _Points(NamedTuple):
+    """Neighbouring rows that share one value for certain; sums are over their rows."""
+
+    first: NDArray[np.float64]
+    last: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    target: NDArray[np.float64]
+    prior: NDArray[np.float64]
+
+    def pool(self, starts: NDArray[np.intp]) -> "_Points":
+        """Return coarser points, which begin where `starts` says."""
+        if len(starts) == len(self.first):
+            return self
+        ends = np.append(starts[1:], len(self.first)) - 1
+        return _Points(self.first[starts], self.last[ends], *(np.add.reduceat(part, starts) for part in self[2:]))
+
+
+def isotonic_knots(
+    scores: NDArray[np.float64],
+    target: NDArray[np.float64] | NDArray[np.bool_],
+    weight: NDArray[np.float64],
+    *,
+    prior: NDArray[np.float64] | None = None,
+    shrinkage: float = 0.0,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the knots of the non-decreasing function with the least weighted squared error.
+
+    The function is linear between knots and constant outside them, hence `numpy.interp` evaluates it.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples,)
+        Finite scores; at least one. Scores within 1e-15 of the least of a group count as equal.
+    target : ndarray of shape (n_samples,)
+        What to predict, in [0, 1] or boolean.
+    weight : ndarray of shape (n_samples,)
+        Positive weights.
+    prior : ndarray of shape (n_samples,), default=None
+        What was believed of each row before, in [0, 1]. Needed where `shrinkage` is positive.
+    shrinkage : float, default=0.0
+        How many rows the prior is worth in each block of constant value: a block of weight W gets
+        ``(W * mean target + shrinkage * mean prior) / (W + shrinkage)``, and blocks out of order are pooled again.
+        0 gives the numbers of scikit-learn.
+
+    Returns
+    -------
+    x : ndarray of shape (n_knots,)
+        Increasing scores.
+    y : ndarray of shape (n_knots,)
+        Non-decreasing values.
+
+    Raises
+    ------
+    ValueError
+        If there is shrinkage, but nothing to shrink to.
+
+    References
+    ----------
+    F. Busing, "Monotone regression: a simple and fast O(n) PAVA implementation", Journal of Statistical Software 102,
+    2022.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skroute.calibration._isotonic_fit import isotonic_knots
+    >>> x, y = isotonic_knots(np.array([0.1, 0.3, 0.6, 0.9]), np.array([0.0, 1.0, 0.0, 1.0]), np.ones(4))
+    >>> x.tolist(), y.tolist()
+    ([0.1, 0.3, 0.6, 0.9], [0.0, 0.5, 0.5, 1.0])
+    """
+    if shrinkage > 0.0 and prior is None:
+        raise ValueError("prior must be given where shrinkage is positive.")
+    if shrinkage == 0.0 and _is_packable(scores, target, weight):
+        points = _packed_points(scores, target.astype(np.bool_, copy=False))
+    else:
+        points = _sorted_points(scores, target, weight, np.zeros(1) if prior is None else prior)
+    blocks, value = _pool_violators(points, points.target / points.weight)
+    if shrinkage > 0.0:
+        # What a block gets depends on where it ends, so blocks that only rounding keeps apart must be one.
+        blocks = blocks.pool(np.append(0, np.flatnonzero(np.diff(value) > SAME) + 1))
+        prior_mean = blocks.prior / blocks.weight
+        shrunk = (blocks.target + shrinkage * prior_mean) / (blocks.weight + shrinkage)
+        blocks, value = _pool_violators(blocks, shrunk)
+    x = np.column_stack([blocks.first, blocks.last]).ravel()
+    # A block of one score has one knot.
+    kept = np.append(True, x[1:] != x[:-1])
+    return x[kept], np.repeat(value, 2)[kept]
+
+
+def _pool_violators(points: _Points, value: NDArray[np.float64]) -> tuple[_Points, NDArray[np.float64]]:
+    """Return the blocks of constant value of the best non-decreasing function, and their values."""
+    best = isotonic_regression(value, weights=points.weight)
+    starts = best.blocks[:-1]
+    return points.pool(starts), best.x[starts]
+
+
+def _is_packable(
+    scores: NDArray[np.float64], target: NDArray[np.float64] | NDArray[np.bool_], weight: NDArray[np.float64]
+) -> bool:
+    inside = scores.min() >= 0.0 and scores.max() < 2.0
+    return bool(inside and target.dtype == np.bool_ and (weight == 1.0).all())
+
+
+def _packed_points(scores: NDArray[np.float64], target: NDArray[np.bool_]) -> _Points:
+    """Return the points of rows of weight one with scores in [0, 2), by one sort of integers.
+
+    The bits of such floats, read as integers, are in the same order, and their two highest are 0 (but for the sign of
+    -0.0). So a shift to the left loses nothing, makes -0.0 equal to 0.0, and gives room for the label. Sorting these
+    keys is several times as fast as finding the order of the scores and then bringing all columns into it.
+    """
+    key = scores.view(np.uint64) << 1
+    key += target
+    key.sort()
+    label = (key & 1).astype(np.bool_)
+    key >>= 1
+    x = key.view(np.float64)
+    starts = _group_starts(x)
+    if starts is None:
+        return _binary_runs(x, label)
+    ends = np.append(starts[1:], len(x))
+    ones = np.append(0.0, np.cumsum(label))[ends]
+    weight = np.diff(ends, prepend=0.0)
+    return _falling_runs(_Points(x[starts], x[starts], weight, np.diff(ones, prepend=0.0), np.zeros_like(weight)))
+
+
+def _binary_runs(x: NDArray[np.float64], label: NDArray[np.bool_]) -> _Points:
+    """Return what `_falling_runs` returns, for sorted scores that are all distinct.
+
+    Labels change between stretches of ones and of zeros, and a falling run is one stretch of each.
+    """
+    change = np.flatnonzero(label[1:] != label[:-1]) + 1
+    # An empty stretch goes before zeros at the start, and after ones at the end.
+    edges = np.concatenate([[0] if label[0] else [0, 0], change, [len(x)] * (1 + int(label[-1]))])
+    ones, zeros = np.diff(edges).reshape(-1, 2).T.astype(np.float64)
+    return _Points(x[edges[:-1:2]], x[edges[2::2] - 1], ones + zeros, ones, np.zeros_like(ones))
+
+
+def _sorted_points(
+    scores: NDArray[np.float64],
+    target: NDArray[np.float64] | NDArray[np.bool_],
+    weight: NDArray[np.float64],
+    prior: NDArray[np.float64],
+) -> _Points:
+    columns = [weight, weight * target, weight * prior]
+    order = np.argsort(scores)
+    x = scores[order] + 0.0
+    if (x[1:] == x[:-1]).any():
+        # The last digit of a sum depends on the order of its terms, unless they are whole numbers. It must not depend
+        # on the order of the rows.
+        inexact = [part for part in columns if (part != np.floor(part)).any() or part.sum() >= MOST_EXACT]
+        order = np.lexsort((*inexact, scores)) if inexact else order
+    rows = _Points(x, x, *(part[order] for part in columns))
+    starts = _group_starts(x)
+    if starts is None:
+        return _falling_runs(rows)
+    points = rows.pool(starts)
+    return _falling_runs(points._replace(last=points.first))
+
+
+def _falling_runs(points: _Points) -> _Points:
+    """Pool every run of points whose means do not rise.
+
+    Where two neighbours do not rise, the best non-decreasing function gives them one value: if it rose between them,
+    it could be improved by moving both values to the mean of the two. This leaves little to the slower general step.
+    """
+    mean = points.target / points.weight
+    return points.pool(np.append(0, np.flatnonzero(mean[1:] > mean[:-1]) + 1))
+
+
+def _group_starts(x: NDArray[np.float64]) -> NDArray[np.intp] | None:
+    """Return where each group of scores that count as equal begins, in sorted scores; None where all are apart."""
+    with np.errstate(over="ignore"):
+        apart = np.diff(x) >= TIE
+    if apart.all():
+        return None
+    starts = np.append(0, np.flatnonzero(apart) + 1)
+    ends = np.append(starts[1:], len(x)) - 1
+    # Small gaps can add up to more than the tolerance: a group ends where a score is that far from its least one.
+    long = x[ends] - x[starts] >= TIE
+    breaks = [_chain_breaks(x, first, last) for first, last in zip(starts[long], ends[long], strict=True)]
+    return np.sort(np.concatenate([starts, *breaks])) if breaks else starts
+
+
+def _chain_breaks(x: NDArray[np.float64], first: int, last: int) -> NDArray[np.intp]:
+    """Return where groups begin within one chain of small gaps, but for the first."""
+    chain = x[first : last + 1]
+    following = np.searchsorted(chain, chain + TIE)
+    # The sum may be rounded down to a score that is not far enough; the next distinct one is.
+    found = np.minimum(following, len(chain) - 1)
+    short = chain[found] - chain < TIE
+    following[short] = np.searchsorted(chain, chain[found[short]], side="right")
+    breaks, position = [], int(following[0])
+    while position < len(chain):
+        breaks.append(first + position)
+        position = int(following[position])
+    return np.array(breaks, dtype=np.intp)

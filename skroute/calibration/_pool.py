@@ -1,0 +1,218 @@
+"""The members of the pool: how they are fitted, what they say, and how much each of them is to be believed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skroute.calibration._isotonic_fit import isotonic_knots
+from skroute.calibration._links import Link, fit_links
+from skroute.calibration._matrix_fit import MatrixScaling, fit_matrix
+from skroute.calibration._softmax import mixed_with_uniform
+from skroute.calibration._training_rows import TrainingRows
+from skroute.calibration._vector_fit import VectorScaling, fit_vector
+
+__all__ = ["MEMBERS", "Members", "fit_members", "pool_weights"]
+
+MEMBERS = ("temperature", "vector", "matrix", "vector, other link", "isotonic", "uniform")
+# Rows that each member is worth before the data speak: the simple ones go first where rows are few.
+PRIOR_ROWS = {"temperature": 1.0, "vector": 2.0, "matrix": 1.0}
+# A class with fewer rows, or fewer rows of others, keeps the vector's probability in place of a curve of its own.
+LEAST_CURVE_ROWS = 3.0
+# What a member may cost: products for the matrix, values to be sorted for the curves. More rows than that are thinned
+# out; where too few would be left, the member is.
+MATRIX_PRODUCTS, CURVE_VALUES = 1e8, 1e7
+LEAST_ROWS_A_CLASS = 5
+# Probabilities are kept off 0 before they are normalised.
+LEAST_PROBA = 1e-12
+# Weights under this are nobody's loss.
+LEAST_WEIGHT = 1e-3
+
+Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Members:
+    """Fitted members, all of which read the same scores."""
+
+    link: Link
+    other: Link | None
+    vector: VectorScaling
+    matrix: MatrixScaling | None
+    other_vector: VectorScaling | None
+    curves: Sequence[Curve | None] | None
+    """Knots of the isotonic function of every class, on the vector's probability."""
+    total: float
+    """Weight of the rows that they were fitted on."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Why a member is not there."""
+
+    def names(self) -> list[str]:
+        """Return the members that are there."""
+        absent = {
+            "matrix": self.matrix is None,
+            "vector, other link": self.other_vector is None,
+            "isotonic": self.curves is None,
+        }
+        return [name for name in MEMBERS if not absent.get(name, False)]
+
+    def probas(self, scores: NDArray[np.float64], names: Sequence[str]) -> list[NDArray[np.float64]]:
+        """Return the probabilities of some members, in their order; arrays of shape (n_samples, n_classes)."""
+        total, n_classes = self.total, scores.shape[1]
+        z = self.link.log_proba(scores)
+        found: dict[str, NDArray[np.float64]] = {}
+        if "vector" in names or "isotonic" in names:
+            vector = np.exp(self.vector.log_proba(z))
+            if self.curves is not None and "isotonic" in names:
+                found["isotonic"] = mixed_with_uniform(self._on_curves(vector), total)
+            found["vector"] = mixed_with_uniform(vector, total)
+        if self.other is not None and ("matrix" in names or "vector, other link" in names):
+            z_other = self.other.log_proba(scores)
+            if self.other_vector is not None and "vector, other link" in names:
+                found["vector, other link"] = mixed_with_uniform(np.exp(self.other_vector.log_proba(z_other)), total)
+        if self.matrix is not None and "matrix" in names:
+            # The matrix always reads scores as logits.
+            reads_other = self.link.slope is not None
+            found["matrix"] = mixed_with_uniform(np.exp(self.matrix.log_proba(z_other if reads_other else z)), total)
+        if "temperature" in names:
+            found["temperature"] = mixed_with_uniform(np.exp(z), total)
+        if "uniform" in names:
+            found["uniform"] = np.full((1, n_classes), 1.0 / n_classes)
+        return [found[name] for name in names]
+
+    def _on_curves(self, proba: NDArray[np.float64]) -> NDArray[np.float64]:
+        on_curves = proba.copy()
+        for k, curve in enumerate(self.curves or ()):
+            if curve is not None:
+                on_curves[:, k] = np.interp(proba[:, k], *curve)
+        np.maximum(on_curves, LEAST_PROBA, out=on_curves)
+        on_curves /= (on_curves @ np.ones(on_curves.shape[1]))[:, np.newaxis]
+        return on_curves
+
+    def permuted(self, order: NDArray[np.intp]) -> "Members":
+        """Return the same members for columns in another order."""
+        return replace(
+            self,
+            vector=self.vector.permuted(order),
+            matrix=None if self.matrix is None else self.matrix.permuted(order),
+            other_vector=None if self.other_vector is None else self.other_vector.permuted(order),
+            curves=None if self.curves is None else [self.curves[k] for k in order],
+        )
+
+
+def fit_members(rows: TrainingRows, *, from_proba: bool, shrinkage: float, like: Members | None = None) -> Members:
+    """Fit every member that the size of the data allows.
+
+    Parameters
+    ----------
+    rows : TrainingRows
+        Scores, labels and weights.
+    from_proba : bool
+        Whether the scores are probabilities.
+    shrinkage : float
+        Rows by which each step of a curve is held to the vector's probability.
+    like : Members, default=None
+        Members of all rows, for a fit on some of them: take over what they chose (links, floor, strengths, which of
+        them there are), and start from their parameters.
+
+    Returns
+    -------
+    members : Members
+    """
+    n_classes = rows.scores.shape[1]
+    if like is None:
+        link, other = fit_links(rows, from_proba=from_proba)
+    else:
+        link, other = like.link.refit(rows), None if like.other is None else like.other.refit(rows)
+    z = link.log_proba(rows.scores)
+    vector = fit_vector(z, rows.codes, rows.weight, None if like is None else like.vector)
+    z_other = other_vector = None
+    if other is not None:
+        z_other = other.log_proba(rows.scores)
+        other_vector = fit_vector(z_other, rows.codes, rows.weight, None if like is None else like.other_vector)
+    left_out: dict[str, str] = {} if like is None else like.left_out
+    matrix = None
+    if "matrix" not in left_out:
+        z_plain = z_other if link.slope is not None and z_other is not None else z
+        reason = _too_large(len(rows.codes), n_classes, MATRIX_PRODUCTS / n_classes**2)
+        if n_classes == 2:
+            reason = "says no more than the vector for two classes"
+        if reason is None:
+            part = _thinned(len(rows.codes), MATRIX_PRODUCTS / n_classes**2)
+            start = None if like is None else like.matrix
+            matrix = fit_matrix(z_plain[part], rows.codes[part], rows.weight[part], start)
+        elif like is None:
+            left_out["matrix"] = reason
+    curves = None
+    if "isotonic" not in left_out:
+        reason = _too_large(len(rows.codes), n_classes, CURVE_VALUES / n_classes)
+        if reason is None:
+            part = _thinned(len(rows.codes), CURVE_VALUES / n_classes)
+            curves = _fit_curves(np.exp(vector.log_proba(z[part])), rows.codes[part], rows.weight[part], shrinkage)
+        elif like is None:
+            left_out["isotonic"] = reason
+    return Members(link, other, vector, matrix, other_vector, curves, float(rows.weight.sum()), left_out)
+
+
+def _thinned(n_rows: int, most: float) -> slice | NDArray[np.intp]:
+    """Return at most so many rows, spread evenly."""
+    return slice(None) if n_rows <= most else np.arange(int(most)) * n_rows // int(most)
+
+
+def _too_large(n_rows: int, n_classes: int, most: float) -> str | None:
+    if most >= min(n_rows, LEAST_ROWS_A_CLASS * n_classes):
+        return None
+    return f"too many classes: {n_classes} would allow for {int(most)} of {n_rows} rows"
+
+
+def _fit_curves(
+    proba: NDArray[np.float64], codes: NDArray[np.intp], weight: NDArray[np.float64], shrinkage: float
+) -> list[Curve | None]:
+    """Return the curve of every class that has rows enough."""
+    n_classes = proba.shape[1]
+    of_class = np.bincount(codes, weight, n_classes)
+    total = weight.sum()
+    curves: list[Curve | None] = []
+    for k in range(n_classes):
+        if min(of_class[k], total - of_class[k]) < LEAST_CURVE_ROWS:
+            curves.append(None)
+            continue
+        column = np.ascontiguousarray(proba[:, k])
+        curves.append(isotonic_knots(column, codes == k, weight, prior=column, shrinkage=shrinkage))
+    return curves
+
+
+def pool_weights(
+    of_truth: NDArray[np.float64], weight: NDArray[np.float64], names: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return the weight of every member: those of largest out-of-fold likelihood, and of the prior rows.
+
+    Parameters
+    ----------
+    of_truth : ndarray of shape (n_rows, n_members)
+        Probability that each member gave to the true class, positive.
+    weight : ndarray of shape (n_rows,)
+        Positive.
+    names : sequence of str
+        The members.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_members,)
+        Not negative, and sum to one.
+    """
+    prior = np.array([PRIOR_ROWS.get(name, 0.0) for name in names])
+    weights: NDArray[np.float64] = (prior + 1.0) / (prior + 1.0).sum()
+    # Expectation maximisation: the problem is concave, and every step stays on the simplex.
+    for _ in range(1000):
+        share = weight / (of_truth @ weights)
+        new = weights * (share @ of_truth) + prior
+        new /= new.sum()
+        moved = float(np.abs(new - weights).max())
+        weights = new
+        if moved < 1e-6:
+            break
+    weights[weights < LEAST_WEIGHT] = 0.0
+    weights /= weights.sum()
+    return weights

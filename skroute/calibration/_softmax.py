@@ -1,0 +1,98 @@
+"""Softmax regression on log-probabilities: its loss, gradient and curvature, in blocks of rows."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+__all__ = ["blocks", "descend", "log_softmax", "mean_slope", "mixed_with_uniform"]
+
+# Values in a block: the temporaries of a pass stay in the cache, and memory does not grow with the rows.
+BLOCK = 2**17
+
+
+def log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn logits into log-probabilities, in place."""
+    logits -= logits.max(axis=1, keepdims=True)
+    logits -= np.log(np.exp(logits) @ np.ones((logits.shape[1], 1)))
+    return logits
+
+
+def blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Yield slices of rows whose values stay in the cache."""
+    size = max(BLOCK // n_columns, 1)
+    for start in range(0, n_rows, size):
+        yield slice(start, min(start + size, n_rows))
+
+
+def mixed_with_uniform(proba: NDArray[np.float64], total: float) -> NDArray[np.float64]:
+    """Mix probabilities with one uniform row among the `total` that they were learned from, in place.
+
+    No probability is 0 then, and none costs more than ``log(n_classes * (total + 1))``.
+    """
+    share = 1.0 / (total + 1.0)
+    proba *= 1.0 - share
+    proba += share / proba.shape[1]
+    return proba
+
+
+def mean_slope(
+    logits: NDArray[np.float64], codes: NDArray[np.intp], weight: NDArray[np.float64], beta: float
+) -> tuple[float, float, float]:
+    """Return loss, and its first and second derivative by `beta`, of the probabilities softmax(beta * logits).
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n_rows, n_classes)
+        The largest of each row is 0.
+    """
+    loss = first = second = 0.0
+    ones = np.ones(logits.shape[1])
+    for rows in blocks(*logits.shape):
+        block, w = logits[rows], weight[rows]
+        share = np.exp(beta * block)
+        total = share @ ones
+        share *= block
+        mean = (share @ ones) / total
+        share *= block
+        square = (share @ ones) / total
+        of_truth = block[np.arange(len(block)), codes[rows]]
+        loss += float(w @ (np.log(total) - beta * of_truth))
+        first += float(w @ (mean - of_truth))
+        second += float(w @ (square - mean**2))
+    return loss, first, second
+
+
+def descend(
+    evaluate: Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]],
+    start: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    *,
+    most_steps: int,
+    tolerance: float,
+) -> NDArray[np.float64]:
+    """Return the minimum of a smooth function by its loss and gradient alone (L-BFGS).
+
+    Parameters
+    ----------
+    evaluate : callable
+        Parameters to loss and gradient.
+    start : ndarray of shape (n_parameters,)
+        First guess.
+    scale : ndarray of shape (n_parameters,)
+        Size of the steps to expect of each parameter.
+    most_steps : int
+        Steps after which it is good enough.
+    tolerance : float
+        Relative decrease of the loss that counts as none.
+    """
+
+    def scaled(position: Any) -> tuple[float, NDArray[np.float64]]:
+        loss, gradient = evaluate(position * scale)
+        return loss, gradient * scale
+
+    options: Any = {"maxiter": most_steps, "ftol": tolerance}
+    found: NDArray[np.float64] = minimize(scaled, start / scale, jac=True, method="L-BFGS-B", options=options).x
+    return found * scale

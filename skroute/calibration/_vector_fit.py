@@ -1,0 +1,202 @@
+"""Vector scaling: a slope and a bias for every class, as far as its rows support them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skroute.calibration._softmax import blocks, descend, log_softmax
+
+__all__ = ["VectorScaling", "fit_vector"]
+
+# The strengths of the prior are judged again after every fit, until they move by less than 2 %.
+ROUNDS, SAME_STRENGTH = 15, 0.02
+STEPS = 30
+# Newton's matrix has (2 K)^2 entries and costs as many products a row: beyond this many, gradients alone serve.
+MOST_PRODUCTS = 4e9
+LBFGS_STEPS, WARM_LBFGS_STEPS = 30, 6
+
+
+@dataclass(frozen=True)
+class VectorScaling:
+    """Log-probabilities z become softmax((1 + extra) * z + bias).
+
+    `extra` and `bias` have normal priors around 0, of precisions `strength`: a class with few rows stays near (0, 0),
+    which is the temperature that all classes share.
+    """
+
+    extra: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    strength: tuple[float, float]
+    shrinkage: NDArray[np.float64]
+    """Share of the posterior precision of (extra, bias) that is the prior's, shape (2, n_classes): 1 is no evidence."""
+
+    def log_proba(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return scaled log-probabilities in an array of their own."""
+        logits = z * (1.0 + self.extra)
+        logits += self.bias
+        return log_softmax(logits)
+
+    def permuted(self, order: NDArray[np.intp]) -> "VectorScaling":
+        """Return the same scaling for columns in another order."""
+        return VectorScaling(self.extra[order], self.bias[order], self.strength, self.shrinkage[:, order])
+
+
+def fit_vector(
+    z: NDArray[np.float64], codes: NDArray[np.intp], weight: NDArray[np.float64], like: VectorScaling | None = None
+) -> VectorScaling:
+    """Fit slopes and biases, and how strongly they are held back.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n_rows, n_classes)
+        Log-probabilities.
+    codes : ndarray of shape (n_rows,)
+        Column of the true class.
+    weight : ndarray of shape (n_rows,)
+        Positive.
+    like : VectorScaling, default=None
+        Take its strengths, and start from it.
+
+    Returns
+    -------
+    scaling : VectorScaling
+
+    Notes
+    -----
+    Minimises the strictly convex ``-sum_i w_i log softmax(f_i)[y_i] + l_a/2 |extra|^2 + l_b/2 |bias|^2``. The strengths
+    maximise the evidence by MacKay's fixed point, l <- (g + 2) / (|theta|^2 + 2 / l0), where g is the number of
+    parameters that the data determine, under a Gamma prior of shape 1 around l0 = 2 K.
+
+    References
+    ----------
+    D. MacKay, "Bayesian interpolation", Neural Computation 4, 1992.
+    """
+    n_rows, n_classes = z.shape
+    problem = _Problem(z, codes, weight)
+    if n_rows * (2.0 * n_classes) ** 2 > MOST_PRODUCTS:
+        return _fit_by_gradients(problem, like)
+    first = 2.0 * n_classes
+    strength = (first, first) if like is None else like.strength
+    theta = np.zeros(2 * n_classes) if like is None else np.concatenate([like.extra, like.bias])
+    for _ in range(ROUNDS if like is None else 0):
+        theta, hessian = _newton(problem, theta, strength)
+        variance = np.diag(np.linalg.inv(hessian))
+        last = strength
+        strength = (
+            _evidence(theta[:n_classes], variance[:n_classes], last[0], first),
+            _evidence(theta[n_classes:], variance[n_classes:], last[1], first),
+        )
+        if all(abs(np.log(new / old)) < SAME_STRENGTH for new, old in zip(strength, last, strict=True)):
+            break
+    theta, hessian = _newton(problem, theta, strength)
+    shrinkage = np.repeat(strength, n_classes) * np.diag(np.linalg.inv(hessian))
+    return _scaling(theta, strength, shrinkage)
+
+
+def _scaling(
+    theta: NDArray[np.float64], strength: tuple[float, float], shrinkage: NDArray[np.float64]
+) -> VectorScaling:
+    extra, bias = theta.reshape(2, -1)
+    return VectorScaling(extra, bias, strength, shrinkage.reshape(2, -1))
+
+
+def _evidence(theta: NDArray[np.float64], variance: NDArray[np.float64], strength: float, first: float) -> float:
+    determined = max(len(theta) - strength * float(variance.sum()), 0.0)
+    return (determined + 2.0) / (float(theta @ theta) + 2.0 / first)
+
+
+class _Problem:
+    """The data part of the loss."""
+
+    def __init__(self, z: NDArray[np.float64], codes: NDArray[np.intp], weight: NDArray[np.float64]) -> None:
+        self.z, self.codes, self.weight = z, codes, weight
+        n_classes = z.shape[1]
+        # The true classes' part of the gradient does not change.
+        of_truth = z[np.arange(len(z)), codes]
+        self.observed = np.concatenate(
+            [np.bincount(codes, weight * of_truth, n_classes), np.bincount(codes, weight, n_classes)]
+        )
+
+    def evaluate(
+        self, theta: NDArray[np.float64], *, curvature: bool = True
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+        """Return loss, gradient and (an empty array unless asked for) the matrix of second derivatives."""
+        n_classes = self.z.shape[1]
+        slope, bias = 1.0 + theta[:n_classes], theta[n_classes:]
+        loss, gradient = 0.0, -self.observed
+        own = np.zeros((3, n_classes))
+        product = np.zeros((2 * n_classes, 2 * n_classes)) if curvature else np.empty((0, 0))
+        for rows in blocks(*self.z.shape):
+            z, w = self.z[rows], self.weight[rows]
+            logits = z * slope
+            logits += bias
+            log_softmax(logits)
+            loss -= float(w @ logits[np.arange(len(z)), self.codes[rows]])
+            share = np.exp(logits, out=logits)
+            gradient[n_classes:] += w @ share
+            shared_z = share * z
+            gradient[:n_classes] += w @ shared_z
+            if curvature:
+                own[0] += w @ (shared_z * z)
+                both = np.concatenate([shared_z, share], axis=1)
+                both *= np.sqrt(w)[:, np.newaxis]
+                # A matrix times its own transpose costs half of a general product.
+                product -= both.T @ both
+        if curvature:
+            own[1:] = gradient.reshape(2, -1) + self.observed.reshape(2, -1)
+            place = np.arange(n_classes)
+            product[place, place] += own[0]
+            product[place, n_classes + place] += own[1]
+            product[n_classes + place, place] += own[1]
+            product[n_classes + place, n_classes + place] += own[2]
+        return loss, gradient, product
+
+
+def _newton(
+    problem: _Problem, theta: NDArray[np.float64], strength: tuple[float, float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the minimum and the matrix of second derivatives there."""
+    ridge = np.repeat(strength, len(theta) // 2)
+
+    def evaluate(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+        loss, gradient, hessian = problem.evaluate(theta)
+        hessian[np.diag_indices_from(hessian)] += ridge
+        return loss + 0.5 * float(ridge @ theta**2), gradient + ridge * theta, hessian
+
+    loss, gradient, hessian = evaluate(theta)
+    for _ in range(STEPS):
+        step = np.linalg.solve(hessian, gradient)
+        decrease = float(gradient @ step)
+        if decrease < 1e-10 * max(1.0, abs(loss)):
+            break
+        length = 1.0
+        new = evaluate(theta - step)
+        while new[0] > loss - 1e-4 * length * decrease and length > 1e-6:
+            length /= 2.0
+            new = evaluate(theta - length * step)
+        theta = theta - length * step
+        loss, gradient, hessian = new
+    return theta, hessian
+
+
+def _fit_by_gradients(problem: _Problem, like: VectorScaling | None) -> VectorScaling:
+    """Fit with the strengths that the prior starts from, for so many classes or rows that evidence costs too much."""
+    n_classes = problem.z.shape[1]
+    strength = 2.0 * n_classes
+    # Typical second derivatives, so that one step length suits all parameters.
+    of_bias = problem.weight.sum() / n_classes
+    scale = 1.0 / np.sqrt(strength + of_bias * np.repeat([float(np.square(problem.z[::97]).mean()), 1.0], n_classes))
+    start = np.zeros(2 * n_classes) if like is None else np.concatenate([like.extra, like.bias])
+
+    def evaluate(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        loss, gradient, _ = problem.evaluate(theta, curvature=False)
+        return loss + 0.5 * strength * float(theta @ theta), gradient + strength * theta
+
+    steps = LBFGS_STEPS if like is None else WARM_LBFGS_STEPS
+    theta = descend(evaluate, start, scale, most_steps=steps, tolerance=1e-9)
+    # The diagonal of the matrix of second derivatives stands for the whole.
+    own = problem.z[np.arange(len(problem.z)), problem.codes]
+    squares = np.bincount(problem.codes, problem.weight * own**2, n_classes)
+    data = np.concatenate([squares, problem.observed[n_classes:]])
+    return _scaling(theta, (strength, strength), strength / (strength + data))
