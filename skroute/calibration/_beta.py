@@ -5,10 +5,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit, logit
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
-from skroute.calibration._scores import check_one_vs_rest, check_score_column, is_proba
+from skroute.calibration._one_class import OneClassCalibrator
+from skroute.calibration._scores import check_one_vs_rest, is_proba
 
 __all__ = ["BetaCalibrator"]
 
@@ -29,7 +28,7 @@ class _Rows(NamedTuple):
     negative: NDArray[np.float64]
 
 
-class BetaCalibrator(BaseEstimator):
+class BetaCalibrator(OneClassCalibrator):
     """Map the probabilities of one class to better ones by the beta family of functions, which can also stay as is.
 
     The probability p becomes ``expit(a * log(p) - b * log(1 - p) + c)`` with ``a, b >= 0``: S-shaped as the sigmoid's,
@@ -110,21 +109,9 @@ class BetaCalibrator(BaseEstimator):
         self.a_, self.b_, self.c_ = (float(parameter) for parameter in parameters)
         return self
 
-    def predict(self, scores: Any) -> NDArray[np.float64]:
-        """Return the calibrated probability of the class.
-
-        Parameters
-        ----------
-        scores : array-like of shape (n_samples,)
-            Scores of the class, of the kind that it was fitted on.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples,)
-            In [0, 1].
-        """
-        check_is_fitted(self)
-        log_odds, other = _log_features(check_score_column(scores), from_proba=self.from_proba_)
+    def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probabilities of scores that are known to be finite, of shape (n_samples,)."""
+        log_odds, other = _log_features(values, from_proba=self.from_proba_)
         return expit(self.a_ * log_odds + self.b_ * other + self.c_)
 
 

@@ -5,15 +5,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skroute.calibration._one_class import OneClassCalibrator
 from skroute.calibration._scores import check_score_column, check_scores, is_proba, normalise
 
 __all__ = ["IdentityCalibrator"]
 
 
-class IdentityCalibrator(BaseEstimator):
+class IdentityCalibrator(OneClassCalibrator):
     """Leave probabilities as they are; turn decision values into probabilities by their standard link.
 
     For models that are calibrated already, and as the reference that a calibrator has to beat. It serves all classes
@@ -72,21 +72,8 @@ class IdentityCalibrator(BaseEstimator):
             self.n_classes_ = values.shape[1]
         return self
 
-    def predict(self, scores: Any) -> NDArray[np.float64]:
-        """Return the probability of one class.
-
-        Parameters
-        ----------
-        scores : array-like of shape (n_samples,)
-            Scores of the class.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples,)
-            In [0, 1].
-        """
-        check_is_fitted(self)
-        values = check_score_column(scores)
+    def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probabilities of scores that are known to be finite, of shape (n_samples,)."""
         return np.clip(values, 0.0, 1.0) if self.from_proba_ else expit(values)
 
     def predict_proba(self, scores: Any) -> NDArray[np.float64]:

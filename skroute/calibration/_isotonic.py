@@ -5,18 +5,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
 from skroute._validation import check_amount
 from skroute.calibration._isotonic_fit import isotonic_knots
-from skroute.calibration._scores import check_one_vs_rest, check_score_column, is_proba
+from skroute.calibration._one_class import OneClassCalibrator
+from skroute.calibration._scores import check_one_vs_rest, is_proba
 from skroute.calibration._sigmoid import fit_platt
 
 __all__ = ["IsotonicCalibrator"]
 
 
-class IsotonicCalibrator(BaseEstimator):
+class IsotonicCalibrator(OneClassCalibrator):
     """Map the scores of one class to probabilities by the best non-decreasing function.
 
     The right choice for distortions of any monotone shape when a class has many rows (a thousand and more): with few
@@ -91,21 +90,9 @@ class IsotonicCalibrator(BaseEstimator):
         self.scores_, self.proba_ = isotonic_knots(values, positive, weight, prior=prior, shrinkage=shrinkage)
         return self
 
-    def predict(self, scores: Any) -> NDArray[np.float64]:
-        """Return the calibrated probability of the class.
-
-        Parameters
-        ----------
-        scores : array-like of shape (n_samples,)
-            Scores of the class.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples,)
-            In [0, 1].
-        """
-        check_is_fitted(self)
-        return np.interp(check_score_column(scores), self.scores_, self.proba_)
+    def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probabilities of scores that are known to be finite, of shape (n_samples,)."""
+        return np.interp(values, self.scores_, self.proba_)
 
 
 def _belief(

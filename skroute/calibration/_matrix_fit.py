@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute.calibration._softmax import blocks, descend, log_softmax
+from skroute.calibration._softmax import blocks, descend, log_softmax, softmax
 
 __all__ = ["MatrixScaling", "fit_matrix"]
 
@@ -28,12 +28,12 @@ class MatrixScaling:
     theta: NDArray[np.float64]
     strength: tuple[float, float, float]
 
-    def log_proba(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return scaled log-probabilities in an array of their own."""
+    def proba(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return scaled probabilities in an array of their own."""
         logits = z @ self.theta[:-1]
         logits += z
         logits += self.theta[-1]
-        return log_softmax(logits)
+        return softmax(logits)
 
     def permuted(self, order: NDArray[np.intp]) -> "MatrixScaling":
         """Return the same scaling for columns in another order."""

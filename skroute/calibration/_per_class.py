@@ -6,13 +6,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import has_fit_parameter
 
 from skroute._validation import check_classes, label_positions
 from skroute.calibration._beta import BetaCalibrator
 from skroute.calibration._identity import IdentityCalibrator
 from skroute.calibration._isotonic import IsotonicCalibrator
-from skroute.calibration._scores import check_scores, check_training, normalise
+from skroute.calibration._one_class import OneClassCalibrator
+from skroute.calibration._scores import check_scores, check_training, normalise, require_fitted
 from skroute.calibration._sigmoid import SigmoidCalibrator
 
 __all__ = ["ONE_VS_REST", "PerClassCalibrator"]
@@ -129,13 +130,20 @@ class PerClassCalibrator(BaseEstimator):
         proba : ndarray of shape (n_samples, n_classes)
             Each row sums to one.
         """
-        check_is_fitted(self)
+        require_fitted(self)
         values = check_scores(scores, len(self.classes_))
         proba = np.zeros(values.shape)
+        unscored = not np.isfinite(values).all()
         shared = len(self.calibrators_) < len(self.classes_)
         for i, calibrator in enumerate(self.calibrators_, start=int(shared)):
+            if calibrator is None:
+                continue
+            if isinstance(calibrator, OneClassCalibrator) and not unscored:
+                # The scores are checked already, once for all classes.
+                proba[:, i] = calibrator.apply(values[:, i])
+                continue
             known = ~np.isnan(values[:, i])
-            if calibrator is not None and known.any():
+            if known.any():
                 proba[known, i] = np.clip(calibrator.predict(values[known, i]), 0.0, 1.0)
         if shared:
             if self.calibrators_[0] is None:
@@ -164,8 +172,8 @@ class PerClassCalibrator(BaseEstimator):
         return kinds
 
     def _make(self, kind: Any) -> Any:
-        if isinstance(kind, str) and kind == "none":
-            return IdentityCalibrator(kind=self.kind)
+        if isinstance(kind, str) and kind in ("none", "beta"):
+            return ONE_VS_REST[kind](kind=self.kind)
         if isinstance(kind, str) and kind in ONE_VS_REST:
             return ONE_VS_REST[kind]()
         if hasattr(kind, "fit") and hasattr(kind, "predict") and not isinstance(kind, type):

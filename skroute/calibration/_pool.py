@@ -22,7 +22,7 @@ PRIOR_ROWS = {"temperature": 1.0, "vector": 2.0, "matrix": 1.0}
 LEAST_CURVE_ROWS = 3.0
 # What a member may cost: products for the matrix, values to be sorted for the curves. More rows than that are thinned
 # out; where too few would be left, the member is.
-MATRIX_PRODUCTS, CURVE_VALUES = 1e8, 1e7
+MATRIX_PRODUCTS, MATRIX_ROWS, CURVE_VALUES = 1e8, 100_000, 1e7
 LEAST_ROWS_A_CLASS = 5
 # Probabilities are kept off 0 before they are normalised.
 LEAST_PROBA = 1e-12
@@ -59,27 +59,43 @@ class Members:
 
     def probas(self, scores: NDArray[np.float64], names: Sequence[str]) -> list[NDArray[np.float64]]:
         """Return the probabilities of some members, in their order; arrays of shape (n_samples, n_classes)."""
-        total, n_classes = self.total, scores.shape[1]
-        z = self.link.log_proba(scores)
         found: dict[str, NDArray[np.float64]] = {}
+        z = z_plain = self.link.log_proba(scores)
         if "vector" in names or "isotonic" in names:
-            vector = np.exp(self.vector.log_proba(z))
-            if self.curves is not None and "isotonic" in names:
-                found["isotonic"] = mixed_with_uniform(self._on_curves(vector), total)
-            found["vector"] = mixed_with_uniform(vector, total)
+            found["vector"] = self.vector.proba(z)
+        if self.curves is not None and "isotonic" in names:
+            found["isotonic"] = self._on_curves(found["vector"])
         if self.other is not None and ("matrix" in names or "vector, other link" in names):
             z_other = self.other.log_proba(scores)
             if self.other_vector is not None and "vector, other link" in names:
-                found["vector, other link"] = mixed_with_uniform(np.exp(self.other_vector.log_proba(z_other)), total)
-        if self.matrix is not None and "matrix" in names:
+                found["vector, other link"] = self.other_vector.proba(z_other)
             # The matrix always reads scores as logits.
-            reads_other = self.link.slope is not None
-            found["matrix"] = mixed_with_uniform(np.exp(self.matrix.log_proba(z_other if reads_other else z)), total)
+            z_plain = z if self.link.slope is None else z_other
+        if self.matrix is not None and "matrix" in names:
+            found["matrix"] = self.matrix.proba(z_plain)
         if "temperature" in names:
-            found["temperature"] = mixed_with_uniform(np.exp(z), total)
+            found["temperature"] = np.exp(z)
         if "uniform" in names:
-            found["uniform"] = np.full((1, n_classes), 1.0 / n_classes)
+            found["uniform"] = np.full(scores.shape, 1.0 / scores.shape[1])
         return [found[name] for name in names]
+
+    def mixture(self, scores: NDArray[np.float64], weights: dict[str, float]) -> NDArray[np.float64]:
+        """Return the members' probabilities, weighted, and mixed with the uniform distribution."""
+        names = [name for name, weight in weights.items() if weight > 0.0]
+        mixture = np.zeros(scores.shape)
+        for proba, name in zip(self.probas(scores, names), names, strict=True):
+            proba *= weights[name]
+            mixture += proba
+        return mixed_with_uniform(mixture, self.total)
+
+    def of_truth(
+        self, scores: NDArray[np.float64], codes: NDArray[np.intp], names: Sequence[str]
+    ) -> NDArray[np.float64]:
+        """Return what each member gives to the true class, mixed with the uniform; shape (n_samples, n_members)."""
+        place = np.arange(len(codes)), codes
+        return mixed_with_uniform(
+            np.stack([proba[place] for proba in self.probas(scores, names)], axis=1), self.total, scores.shape[1]
+        )
 
     def _on_curves(self, proba: NDArray[np.float64]) -> NDArray[np.float64]:
         on_curves = proba.copy()
@@ -87,7 +103,7 @@ class Members:
             if curve is not None:
                 on_curves[:, k] = np.interp(proba[:, k], *curve)
         np.maximum(on_curves, LEAST_PROBA, out=on_curves)
-        on_curves /= (on_curves @ np.ones(on_curves.shape[1]))[:, np.newaxis]
+        on_curves /= on_curves.sum(axis=1, keepdims=True)
         return on_curves
 
     def permuted(self, order: NDArray[np.intp]) -> "Members":
@@ -135,11 +151,12 @@ def fit_members(rows: TrainingRows, *, from_proba: bool, shrinkage: float, like:
     matrix = None
     if "matrix" not in left_out:
         z_plain = z_other if link.slope is not None and z_other is not None else z
-        reason = _too_large(len(rows.codes), n_classes, MATRIX_PRODUCTS / n_classes**2)
+        most = min(MATRIX_PRODUCTS / n_classes**2, MATRIX_ROWS)
+        reason = _too_large(len(rows.codes), n_classes, most)
         if n_classes == 2:
             reason = "says no more than the vector for two classes"
         if reason is None:
-            part = _thinned(len(rows.codes), MATRIX_PRODUCTS / n_classes**2)
+            part = _thinned(len(rows.codes), most)
             start = None if like is None else like.matrix
             matrix = fit_matrix(z_plain[part], rows.codes[part], rows.weight[part], start)
         elif like is None:
@@ -149,7 +166,7 @@ def fit_members(rows: TrainingRows, *, from_proba: bool, shrinkage: float, like:
         reason = _too_large(len(rows.codes), n_classes, CURVE_VALUES / n_classes)
         if reason is None:
             part = _thinned(len(rows.codes), CURVE_VALUES / n_classes)
-            curves = _fit_curves(np.exp(vector.log_proba(z[part])), rows.codes[part], rows.weight[part], shrinkage)
+            curves = _fit_curves(vector.proba(z[part]), rows.codes[part], rows.weight[part], shrinkage)
         elif like is None:
             left_out["isotonic"] = reason
     return Members(link, other, vector, matrix, other_vector, curves, float(rows.weight.sum()), left_out)

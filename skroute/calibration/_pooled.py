@@ -5,11 +5,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
 from skroute._validation import check_amount, check_count, column
 from skroute.calibration._pool import Members, fit_members, pool_weights
-from skroute.calibration._scores import check_scores, check_training, fill_unscored, forget_unscored, is_proba
+from skroute.calibration._scores import (
+    check_scores,
+    check_training,
+    fill_unscored,
+    forget_unscored,
+    is_proba,
+    predict_scored,
+    require_fitted,
+)
 from skroute.calibration._softmax import blocks
 from skroute.calibration._summary import CalibrationSummary, summarise
 from skroute.calibration._training_rows import TrainingRows, class_weight, deal_folds, training_rows
@@ -17,6 +24,8 @@ from skroute.calibration._training_rows import TrainingRows, class_weight, deal_
 __all__ = ["PooledCalibrator"]
 
 MOST_FOLDS = 10
+# Rows of a fold from which the weights of the members are learned.
+MOST_JUDGED = 20_000
 
 
 class PooledCalibrator(BaseEstimator):
@@ -130,18 +139,19 @@ class PooledCalibrator(BaseEstimator):
             for share in shares
         ]
         names = members.names()
-        weights = pool_weights(*_out_of_fold(rows, shares, parts, names), names)
-        unseen = _mixed_by_fold(rows, shares, parts, names, weights)
+        learned = pool_weights(*_out_of_fold(rows, shares, parts, names), names)
+        weights = dict(zip(names, learned.tolist(), strict=True))
+        unseen = _mixed_by_fold(rows, shares, parts, weights)
         back = np.argsort(rows.class_order)
         self.members_ = members.permuted(back)
-        self.pool_weights_ = dict(zip(names, weights.tolist(), strict=True))
+        self.pool_weights_ = weights
         self.classes_ = labels
         self.from_proba_ = from_proba
         self.class_weight_ = class_weight(rows)
-        self.oof_proba_ = self._predict(filled)
-        learned = rows.place >= 0
-        self.oof_proba_[learned] = unseen[rows.place[learned]][:, back]
-        self.oof_proba_ = forget_unscored(self.oof_proba_, values)
+        proba = self._predict(filled)
+        of_row = rows.place >= 0
+        proba[of_row] = unseen[rows.place[of_row]][:, back]
+        self.oof_proba_ = forget_unscored(proba, values)
         return self
 
     def predict_proba(self, scores: Any) -> NDArray[np.float64]:
@@ -157,9 +167,8 @@ class PooledCalibrator(BaseEstimator):
         proba : ndarray of shape (n_samples, n_classes)
             Each row sums to one.
         """
-        check_is_fitted(self)
-        values = check_scores(scores, len(self.classes_))
-        return forget_unscored(self._predict(fill_unscored(values, self.from_proba_)), values)
+        require_fitted(self)
+        return predict_scored(self._predict, check_scores(scores, len(self.classes_)), self.from_proba_)
 
     def summary(self) -> CalibrationSummary:
         """Return what was learned, class by class, in words.
@@ -168,7 +177,7 @@ class PooledCalibrator(BaseEstimator):
         -------
         summary : CalibrationSummary
         """
-        check_is_fitted(self)
+        require_fitted(self)
         members = self.members_
         worth = ", ".join(f"{name} {weight:.2f}" for name, weight in self.pool_weights_.items())
         about = [f"Pool: {worth}.", *(f"Left out: {name}, {reason}." for name, reason in members.left_out.items())]
@@ -176,9 +185,8 @@ class PooledCalibrator(BaseEstimator):
 
     def _predict(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         proba = np.empty(scores.shape)
-        used = [name for name, weight in self.pool_weights_.items() if weight > 0.0]
         for part in blocks(*scores.shape):
-            proba[part] = _mixture(self.members_, scores[part], used, [self.pool_weights_[name] for name in used])
+            proba[part] = self.members_.mixture(scores[part], self.pool_weights_)
         return proba
 
 
@@ -210,43 +218,27 @@ def _out_of_fold(
     of_truth, weights = [np.empty((0, len(names)))], [np.empty(0)]
     for share, members in zip(shares, parts, strict=True):
         held = np.flatnonzero(share)
+        # A handful of numbers is learned from these rows: there is no need for all of a million.
+        held = held[np.arange(min(len(held), MOST_JUDGED)) * len(held) // max(min(len(held), MOST_JUDGED), 1)]
         for block in blocks(len(held), rows.scores.shape[1]):
             some = held[block]
-            shape, place = rows.scores[some].shape, (np.arange(len(some)), rows.codes[some])
-            probas = members.probas(rows.scores[some], names)
-            of_truth.append(np.stack([np.broadcast_to(proba, shape)[place] for proba in probas], axis=1))
+            of_truth.append(members.of_truth(rows.scores[some], rows.codes[some], names))
             weights.append(share[some])
     return np.concatenate(of_truth), np.concatenate(weights)
 
 
 def _mixed_by_fold(
-    rows: TrainingRows,
-    shares: list[NDArray[np.float64]],
-    parts: list[Members],
-    names: list[str],
-    weights: NDArray[np.float64],
+    rows: TrainingRows, shares: list[NDArray[np.float64]], parts: list[Members], weights: dict[str, float]
 ) -> NDArray[np.float64]:
     """Return the pool's probabilities of every row from members that had not seen it."""
     proba = np.zeros(rows.scores.shape)
-    used = [name for name, weight in zip(names, weights, strict=True) if weight > 0.0]
     for share, members in zip(shares, parts, strict=True):
         held = np.flatnonzero(share)
         for block in blocks(len(held), rows.scores.shape[1]):
             some = held[block]
-            mixture = _mixture(members, rows.scores[some], used, weights[weights > 0.0].tolist())
-            mixture *= (share[some] / rows.weight[some])[:, np.newaxis]
-            proba[some] += mixture
+            part = share[some] / rows.weight[some]
+            proba[some] += members.mixture(rows.scores[some], weights) * part[:, np.newaxis]
     if not shares:
         # A single row can only be judged by what was believed before it.
         proba[:] = 1.0 / rows.scores.shape[1]
     return proba
-
-
-def _mixture(
-    members: Members, scores: NDArray[np.float64], names: list[str], weights: list[float]
-) -> NDArray[np.float64]:
-    mixture = np.zeros(scores.shape)
-    for proba, weight in zip(members.probas(scores, names), weights, strict=True):
-        proba *= weight
-        mixture += proba
-    return mixture

@@ -5,11 +5,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
 from skroute.calibration._links import fit_links
 from skroute.calibration._matrix_fit import MatrixScaling, fit_matrix
-from skroute.calibration._scores import check_scores, check_training, fill_unscored, forget_unscored, is_proba
+from skroute.calibration._scores import (
+    check_scores,
+    check_training,
+    fill_unscored,
+    is_proba,
+    predict_scored,
+    require_fitted,
+)
 from skroute.calibration._softmax import blocks, mixed_with_uniform
 from skroute.calibration._summary import CalibrationSummary, summarise
 from skroute.calibration._training_rows import TrainingRows, class_weight, training_rows
@@ -60,6 +66,7 @@ class _ScalingCalibrator(BaseEstimator):
         self.scaling_ = scaling.permuted(back)
         self.classes_ = labels
         self.class_weight_ = class_weight(rows)
+        self.total_ = float(rows.weight.sum())
         self.from_proba_ = from_proba
         return self
 
@@ -76,14 +83,14 @@ class _ScalingCalibrator(BaseEstimator):
         proba : ndarray of shape (n_samples, n_classes)
             Each row sums to one, and no probability is 0.
         """
-        check_is_fitted(self)
-        values = check_scores(scores, len(self.classes_))
-        filled = fill_unscored(values, self.from_proba_)
-        proba = np.empty(values.shape)
-        for rows in blocks(*values.shape):
-            logs = self.scaling_.log_proba(self.link_.log_proba(filled[rows]))
-            proba[rows] = mixed_with_uniform(np.exp(logs, out=logs), float(self.class_weight_.sum()))
-        return forget_unscored(proba, values)
+        require_fitted(self)
+        return predict_scored(self._predict, check_scores(scores, len(self.classes_)), self.from_proba_)
+
+    def _predict(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        proba = np.empty(scores.shape)
+        for rows in blocks(*scores.shape):
+            proba[rows] = self.scaling_.proba(self.link_.log_proba(scores[rows]))
+        return mixed_with_uniform(proba, self.total_)
 
     @property
     def temperature_(self) -> float:
@@ -168,7 +175,7 @@ class VectorCalibrator(_ScalingCalibrator):
         -------
         summary : CalibrationSummary
         """
-        check_is_fitted(self)
+        require_fitted(self)
         return summarise(self.classes_, self.class_weight_, self.link_, self.scaling_)
 
 

@@ -4,10 +4,12 @@ A cell that is NaN says that the model which scored the row did not know the cla
 training rows). Such a cell takes no part in fitting that class, and its probability is 0.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from skroute._rows import RANGE_TOLERANCE, SUM_TOLERANCE
 from skroute._validation import (
@@ -28,6 +30,8 @@ __all__ = [
     "forget_unscored",
     "is_proba",
     "normalise",
+    "predict_scored",
+    "require_fitted",
 ]
 
 # What scores are: to be found out from the values, probabilities, or decision values.
@@ -40,6 +44,8 @@ def check_scores(scores: Any, n_classes: int | None = None) -> NDArray[np.float6
     if values.ndim != 2 or values.shape[1] < 2 or (n_classes is not None and values.shape[1] != n_classes):
         wanted = "n_classes >= 2" if n_classes is None else n_classes
         raise ValueError(f"scores must have shape (n_samples, {wanted}), got {values.shape}.")
+    if np.isfinite(values).all():
+        return values
     if np.isinf(values).any():
         raise ValueError(f"scores must be finite; row {np.flatnonzero(np.isinf(values).any(axis=1))[0]} is not.")
     if np.isnan(values).all(axis=1).any():
@@ -129,6 +135,21 @@ def fill_unscored(scores: NDArray[np.float64], from_proba: bool | None = None) -
     elif from_proba:
         least = np.zeros_like(least)
     return np.where(unscored, least, scores)
+
+
+def predict_scored(
+    predict: Callable[[NDArray[np.float64]], NDArray[np.float64]], scores: NDArray[np.float64], from_proba: bool
+) -> NDArray[np.float64]:
+    """Predict probabilities by a function that knows no mark for cells without a score."""
+    if np.isfinite(scores).all():
+        return predict(scores)
+    return forget_unscored(predict(fill_unscored(scores, from_proba)), scores)
+
+
+def require_fitted(calibrator: Any) -> None:
+    """Refuse to predict before `fit`; scikit-learn's check takes longer than all arithmetic for one row."""
+    if not hasattr(calibrator, "classes_"):
+        check_is_fitted(calibrator)
 
 
 def forget_unscored(proba: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:

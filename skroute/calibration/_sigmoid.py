@@ -5,17 +5,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
-from skroute.calibration._scores import check_one_vs_rest, check_score_column
+from skroute.calibration._one_class import OneClassCalibrator
+from skroute.calibration._scores import check_one_vs_rest
 
 __all__ = ["SigmoidCalibrator", "fit_platt"]
 
 MAX_STEPS = 200
 
 
-class SigmoidCalibrator(BaseEstimator):
+class SigmoidCalibrator(OneClassCalibrator):
     """Map the scores of one class to probabilities by a sigmoid, as Platt did.
 
     The right choice for scores with an S-shaped distortion (margins of support vector machines, boosted trees), and
@@ -77,21 +76,9 @@ class SigmoidCalibrator(BaseEstimator):
         self.a_, self.b_ = -slope, -intercept
         return self
 
-    def predict(self, scores: Any) -> NDArray[np.float64]:
-        """Return the calibrated probability of the class.
-
-        Parameters
-        ----------
-        scores : array-like of shape (n_samples,)
-            Scores of the class.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples,)
-            In [0, 1].
-        """
-        check_is_fitted(self)
-        return expit(-(self.a_ * check_score_column(scores) + self.b_))
+    def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probabilities of scores that are known to be finite, of shape (n_samples,)."""
+        return expit(-(self.a_ * values + self.b_))
 
 
 def fit_platt(

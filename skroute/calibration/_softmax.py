@@ -7,16 +7,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-__all__ = ["blocks", "descend", "log_softmax", "mean_slope", "mixed_with_uniform"]
+__all__ = ["blocks", "descend", "log_softmax", "mean_slope", "mixed_with_uniform", "softmax"]
 
 # Values in a block: the temporaries of a pass stay in the cache, and memory does not grow with the rows.
 BLOCK = 2**17
+# Up to so many rows, a product with ones costs more than a plain sum.
+FEW_ROWS = 16
 
 
 def log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """Turn logits into log-probabilities, in place."""
     logits -= logits.max(axis=1, keepdims=True)
     logits -= np.log(np.exp(logits) @ np.ones((logits.shape[1], 1)))
+    return logits
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn logits into probabilities, in place."""
+    logits -= logits.max(axis=1, keepdims=True)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=1, keepdims=True) if len(logits) < FEW_ROWS else logits @ np.ones((logits.shape[1], 1))
     return logits
 
 
@@ -27,14 +37,14 @@ def blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
         yield slice(start, min(start + size, n_rows))
 
 
-def mixed_with_uniform(proba: NDArray[np.float64], total: float) -> NDArray[np.float64]:
+def mixed_with_uniform(proba: NDArray[np.float64], total: float, n_classes: int | None = None) -> NDArray[np.float64]:
     """Mix probabilities with one uniform row among the `total` that they were learned from, in place.
 
     No probability is 0 then, and none costs more than ``log(n_classes * (total + 1))``.
     """
     share = 1.0 / (total + 1.0)
     proba *= 1.0 - share
-    proba += share / proba.shape[1]
+    proba += share / (n_classes or proba.shape[1])
     return proba
 
 

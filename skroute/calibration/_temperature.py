@@ -4,13 +4,12 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
 from skroute._validation import check_level
 from skroute.calibration._links import fit_beta
-from skroute.calibration._scores import check_scores, check_training, is_proba
+from skroute.calibration._scores import check_scores, check_training, is_proba, require_fitted
+from skroute.calibration._softmax import softmax
 
 __all__ = ["TemperatureCalibrator"]
 
@@ -121,16 +120,27 @@ class TemperatureCalibrator(BaseEstimator):
         proba : ndarray of shape (n_samples, n_classes)
             Each row sums to one.
         """
-        check_is_fitted(self)
+        require_fitted(self)
         values = check_scores(scores, len(self.classes_))
-        return softmax(self.beta_ * _logits(values, self.from_proba_, self.floor), axis=1)
+        logits = _logits(values, self.from_proba_, self.floor)
+        logits *= self.beta_
+        return softmax(logits)
 
 
 def _logits(scores: NDArray[np.float64], from_proba: bool, floor: float) -> NDArray[np.float64]:
     """Return logits, shifted so that the largest of each row is 0; a class that was not scored has -inf."""
-    with np.errstate(divide="ignore"):
-        # Without a floor, the logarithm of an exact zero is -inf, as meant.
-        logits = np.log(np.maximum(scores, 0.0) + floor) if from_proba else scores
-    logits = np.where(np.isnan(logits), -np.inf, logits)
-    shifted: NDArray[np.float64] = logits - logits.max(axis=1, keepdims=True)
-    return shifted
+    if from_proba:
+        logits = np.maximum(scores, 0.0)
+        logits += floor
+        if floor > 0.0:
+            np.log(logits, out=logits)
+        else:
+            with np.errstate(divide="ignore"):
+                # Without a floor, the logarithm of an exact zero is -inf, as meant.
+                np.log(logits, out=logits)
+    else:
+        logits = scores.copy()
+    if not np.isfinite(scores).all():
+        logits[np.isnan(scores)] = -np.inf
+    logits -= logits.max(axis=1, keepdims=True)
+    return logits

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute.calibration._softmax import blocks, descend, log_softmax
+from skroute.calibration._softmax import blocks, descend, log_softmax, softmax
 
 __all__ = ["VectorScaling", "fit_vector"]
 
@@ -14,7 +14,7 @@ ROUNDS, SAME_STRENGTH = 15, 0.02
 STEPS = 30
 # Newton's matrix has (2 K)^2 entries and costs as many products a row: beyond this many, gradients alone serve.
 MOST_PRODUCTS = 4e9
-LBFGS_STEPS, WARM_LBFGS_STEPS = 30, 6
+LBFGS_STEPS, WARM_LBFGS_STEPS = 60, 12
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class VectorScaling:
     shrinkage: NDArray[np.float64]
     """Share of the posterior precision of (extra, bias) that is the prior's, shape (2, n_classes): 1 is no evidence."""
 
-    def log_proba(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return scaled log-probabilities in an array of their own."""
+    def proba(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return scaled probabilities in an array of their own."""
         logits = z * (1.0 + self.extra)
         logits += self.bias
-        return log_softmax(logits)
+        return softmax(logits)
 
     def permuted(self, order: NDArray[np.intp]) -> "VectorScaling":
         """Return the same scaling for columns in another order."""

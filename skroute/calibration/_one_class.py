@@ -1,0 +1,37 @@
+"""What all calibrators of a single class share."""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from skroute.calibration._scores import check_score_column
+
+__all__ = ["OneClassCalibrator"]
+
+
+class OneClassCalibrator(BaseEstimator):
+    """A function from the score of one class to its probability."""
+
+    def predict(self, scores: Any) -> NDArray[np.float64]:
+        """Return the calibrated probability of the class.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_samples,)
+            Scores of the class, of the kind that it was fitted on.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples,)
+            In [0, 1].
+        """
+        check_is_fitted(self)
+        return self.apply(check_score_column(scores))
+
+    @abstractmethod
+    def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probabilities of scores that are known to be finite, of shape (n_samples,)."""
