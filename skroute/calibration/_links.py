@@ -20,7 +20,7 @@ BETA_RANGE = (float(np.exp(-10.0)), float(np.exp(10.0)))
 # Steps after which those of Newton are taken in turns with others.
 NEWTON_STEPS = 12
 # Scores from which the kind of link is chosen; its temperature is fitted on all of them.
-MOST_SCORES = 2**21
+MOST_SCORES = 2**18
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,20 @@
 """Matrix scaling: every class may borrow from the log-probability of every other, as far as the rows support it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute.calibration._softmax import blocks, descend, log_softmax, softmax
+from skroute.calibration._descent import descend, newton, posterior_variance
+from skroute.calibration._softmax import blocks, log_softmax, softmax
 
 __all__ = ["MatrixScaling", "fit_matrix"]
 
 ROUNDS, SAME_STRENGTH = 8, 0.1
-# Newton steps within a round, at the end, and of a fit that starts from another one.
-STEPS, LAST_STEPS, WARM_STEPS = 3, 25, 4
+TOLERANCE, WARM_TOLERANCE = 1e-8, 1e-6
 # Newton's matrix has (K (K + 1))^2 entries and costs as many products a row: beyond this many, gradients alone serve.
 MOST_CLASSES, MOST_PRODUCTS = 20, 4e9
-LBFGS_STEPS, WARM_LBFGS_STEPS = 100, 30
+LBFGS_STEPS, WARM_LBFGS_STEPS = 60, 8
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,14 @@ class MatrixScaling:
 
     theta: NDArray[np.float64]
     strength: tuple[float, float, float]
+    matrix: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
+    """Second derivatives of the loss, while there are fits to come that start from this one."""
+    total: float = 0.0
+    """Weight of the rows that they belong to."""
+
+    def matrix_for(self, total: float) -> NDArray[np.float64] | None:
+        """Return what second derivatives of the loss to expect of rows of another weight."""
+        return None if self.matrix is None else self.matrix * (total / self.total)
 
     def proba(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return scaled probabilities in an array of their own."""
@@ -36,7 +44,7 @@ class MatrixScaling:
         return softmax(logits)
 
     def permuted(self, order: NDArray[np.intp]) -> "MatrixScaling":
-        """Return the same scaling for columns in another order."""
+        """Return the same scaling for columns in another order, without what further fits would need."""
         return MatrixScaling(self.theta[np.append(order, len(order))][:, order], self.strength)
 
 
@@ -67,115 +75,98 @@ def fit_matrix(
     """
     n_rows, n_classes = z.shape
     first = np.array([2.0 * n_classes, 2.0 * n_classes * max(n_classes - 1, 1), 2.0 * n_classes])
-    group = np.ones((n_classes + 1, n_classes), dtype=np.intp)
+    group = np.ones((n_classes, n_classes + 1), dtype=np.intp)
     group[np.arange(n_classes), np.arange(n_classes)] = 0
-    group[-1] = 2
-    features = np.column_stack([z, np.ones(n_rows)])
-    theta = np.zeros((n_classes + 1, n_classes)) if like is None else like.theta
-    if n_classes > MOST_CLASSES or n_rows * (n_classes * (n_classes + 1.0)) ** 2 > MOST_PRODUCTS:
+    group[:, -1] = 2
+    group = group.reshape(-1)
+    by_gradients = n_classes > MOST_CLASSES or n_rows * float(group.size) ** 2 > MOST_PRODUCTS
+    # An approximate minimum needs no more than single precision, which is twice as fast.
+    loss = _MatrixLoss(z, codes, weight, np.float32 if by_gradients else np.float64)
+    # Parameters are laid out class by class, so that the matrix of second derivatives has a block a class.
+    start = np.zeros(group.size) if like is None else like.theta.T.reshape(-1)
+    if by_gradients:
+        ridge = first[group]
+        # A rough diagonal of second derivatives, so that one step length suits all parameters.
+        scale = 1.0 / np.sqrt(ridge + np.tile(0.25 * (weight @ loss.features**2) / n_classes, n_classes))
+
+        def penalised(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            value, gradient = loss.evaluate(theta)
+            return value + 0.5 * float(ridge @ theta**2), gradient + ridge * theta
+
         steps = LBFGS_STEPS if like is None else WARM_LBFGS_STEPS
-        return MatrixScaling(_by_gradients(features, codes, weight, theta, first[group], steps), _triple(first))
+        return _scaling(descend(penalised, start, scale, most_steps=steps, tolerance=1e-6), first)
     if like is not None:
-        strength = np.array(like.strength)
-        return MatrixScaling(_newton(features, codes, weight, theta, strength[group], WARM_STEPS)[0], _triple(strength))
-    strength = first
+        strength, found = np.array(like.strength), like.matrix_for(loss.total)
+        theta, _ = newton(loss, start, strength[group], found, tolerance=WARM_TOLERANCE, renew=found is None)
+        return _scaling(theta, strength)
+    strength, theta, found = first, start, None
+    size = np.bincount(group)
     for _ in range(ROUNDS):
-        theta, hessian = _newton(features, codes, weight, theta, strength[group], STEPS)
-        variance = np.diag(np.linalg.inv(hessian)).reshape(n_classes, n_classes + 1).T
+        theta, found = newton(loss, theta, strength[group], found, tolerance=WARM_TOLERANCE)
+        spread = np.bincount(group, posterior_variance(found, strength[group]))
         last = strength
-        size = np.bincount(group.reshape(-1))
-        spread = np.bincount(group.reshape(-1), variance.reshape(-1))
-        square = np.bincount(group.reshape(-1), np.square(theta).reshape(-1))
-        strength = (np.maximum(size - last * spread, 0.0) + 2.0) / (square + 2.0 / first)
+        determined = np.maximum(size - last * spread, 0.0)
+        strength = (determined + 2.0) / (np.bincount(group, theta**2) + 2.0 / first)
         if (np.abs(np.log(strength / last)) < SAME_STRENGTH).all():
             break
-    theta, _ = _newton(features, codes, weight, theta, strength[group], LAST_STEPS)
-    return MatrixScaling(theta, _triple(strength))
+    theta, found = newton(loss, theta, strength[group], found, tolerance=TOLERANCE)
+    return _scaling(theta, strength, found, loss.total)
 
 
-def _triple(strength: NDArray[np.float64]) -> tuple[float, float, float]:
-    diagonal, others, bias = strength.tolist()
-    return diagonal, others, bias
-
-
-def _evaluate(
-    features: NDArray[np.float64],
-    codes: NDArray[np.intp],
-    weight: NDArray[np.float64],
+def _scaling(
     theta: NDArray[np.float64],
-    ridge: NDArray[np.float64],
-    hessian: NDArray[np.float64] | None,
-) -> tuple[float, NDArray[np.float64]]:
-    """Return loss and gradient; write the matrix of second derivatives, class by class, where there is room for it."""
-    n_inputs, n_classes = theta.shape
-    loss, gradient = 0.5 * float((ridge * theta**2).sum()), ridge * theta
-    if hessian is not None:
-        hessian[:] = 0.0
-        hessian[np.diag_indices_from(hessian)] = ridge.T.reshape(-1)
-    for rows in blocks(len(features), n_inputs * (n_classes if hessian is not None else 1)):
-        block, w = features[rows], weight[rows]
-        place = np.arange(len(block)), codes[rows]
-        logits = block @ theta
+    strength: NDArray[np.float64],
+    matrix: NDArray[np.float64] | None = None,
+    total: float = 0.0,
+) -> MatrixScaling:
+    diagonal, others, bias = strength.tolist()
+    # n_classes * (n_classes + 1) parameters.
+    n_classes = int(np.sqrt(theta.size))
+    return MatrixScaling(theta.reshape(n_classes, n_classes + 1).T.copy(), (diagonal, others, bias), matrix, total)
+
+
+class _MatrixLoss:
+    """The log loss, by the matrix and the biases, class by class."""
+
+    def __init__(
+        self, z: NDArray[np.float64], codes: NDArray[np.intp], weight: NDArray[np.float64], dtype: type = np.float64
+    ) -> None:
+        self.features: NDArray[np.floating] = np.column_stack([z, np.ones(len(z))]).astype(dtype, copy=False)
+        self.codes, self.weight = codes, weight
+        self.total = float(weight.sum())
+
+    def _log_shares(self, theta: NDArray[np.float64], rows: slice) -> NDArray[np.float64]:
+        block = self.features[rows]
+        logits = block @ theta.reshape(-1, block.shape[1]).T.astype(block.dtype, copy=False)
         logits += block[:, :-1]
-        log_softmax(logits)
-        loss -= float(w @ logits[place])
-        share = np.exp(logits, out=logits)
-        if hessian is not None:
+        return log_softmax(logits)
+
+    def evaluate(self, theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Return loss and gradient."""
+        n_inputs = self.features.shape[1]
+        loss, gradient = 0.0, np.zeros((n_inputs - 1, n_inputs))
+        for rows in blocks(*self.features.shape):
+            w, place = self.weight[rows], (np.arange(len(self.weight[rows])), self.codes[rows])
+            share = self._log_shares(theta, rows)
+            loss -= float(w @ share[place])
+            np.exp(share, out=share)
+            share[place] -= 1.0
+            share *= w[:, np.newaxis].astype(share.dtype, copy=False)
+            gradient += share.T @ self.features[rows]
+        return loss, gradient.reshape(-1)
+
+    def curvature(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the matrix of second derivatives."""
+        n_inputs = self.features.shape[1]
+        matrix = np.zeros((theta.size, theta.size))
+        for rows in blocks(len(self.features), theta.size):
+            block, w = self.features[rows], self.weight[rows]
+            share = np.exp(self._log_shares(theta, rows))
             # -(sum of outer products of p_i (x) x_i), in one product of a matrix with its own transpose.
             outer = (share * np.sqrt(w)[:, np.newaxis])[:, :, np.newaxis] * block[:, np.newaxis, :]
             flat = outer.reshape(len(block), -1)
-            hessian -= flat.T @ flat
-            for k in range(n_classes):
+            matrix -= flat.T @ flat
+            for k in range(n_inputs - 1):
                 part = slice(k * n_inputs, (k + 1) * n_inputs)
-                hessian[part, part] += (block * (w * share[:, k])[:, np.newaxis]).T @ block
-        share[place] -= 1.0
-        share *= w[:, np.newaxis]
-        gradient += block.T @ share
-    return loss, gradient
-
-
-def _newton(
-    features: NDArray[np.float64],
-    codes: NDArray[np.intp],
-    weight: NDArray[np.float64],
-    theta: NDArray[np.float64],
-    ridge: NDArray[np.float64],
-    most_steps: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the parameters after so many steps, or at the minimum, and the last matrix of second derivatives."""
-    hessian, tried = np.empty((2, theta.size, theta.size))
-    loss, gradient = _evaluate(features, codes, weight, theta, ridge, hessian)
-    for _ in range(most_steps):
-        step = np.linalg.solve(hessian, gradient.T.reshape(-1)).reshape(theta.shape[::-1]).T
-        decrease = float((gradient * step).sum())
-        if decrease < 1e-8 * max(1.0, abs(loss)):
-            break
-        length = 1.0
-        new_loss, new_gradient = _evaluate(features, codes, weight, theta - step, ridge, tried)
-        while new_loss > loss - 1e-4 * length * decrease and length > 1e-6:
-            length /= 2.0
-            new_loss, new_gradient = _evaluate(features, codes, weight, theta - length * step, ridge, tried)
-        theta = theta - length * step
-        loss, gradient = new_loss, new_gradient
-        hessian, tried = tried, hessian
-    return theta, hessian
-
-
-def _by_gradients(
-    features: NDArray[np.float64],
-    codes: NDArray[np.intp],
-    weight: NDArray[np.float64],
-    theta: NDArray[np.float64],
-    ridge: NDArray[np.float64],
-    most_steps: int,
-) -> NDArray[np.float64]:
-    # A rough diagonal of second derivatives, so that one step length suits all parameters.
-    curvature = 0.25 * (weight @ features**2)[:, np.newaxis] / theta.shape[1]
-    scale = 1.0 / np.sqrt(ridge + curvature)
-
-    def evaluate(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        loss, gradient = _evaluate(features, codes, weight, flat.reshape(theta.shape), ridge, None)
-        return loss, gradient.reshape(-1)
-
-    found = descend(evaluate, theta.reshape(-1), scale.reshape(-1), most_steps=most_steps, tolerance=1e-7)
-    return found.reshape(theta.shape)
+                matrix[part, part] += (block * (w * share[:, k])[:, np.newaxis]).T @ block
+        return matrix

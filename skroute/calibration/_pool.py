@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from skroute.calibration._isotonic_fit import isotonic_knots
 from skroute.calibration._links import Link, fit_links
@@ -28,6 +30,8 @@ LEAST_ROWS_A_CLASS = 5
 LEAST_PROBA = 1e-12
 # Weights under this are nobody's loss.
 LEAST_WEIGHT = 1e-3
+# Where the search for weights ends; a logarithm must stay finite.
+TINY_WEIGHT, EM_STEPS = 1e-6, 100
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -220,11 +224,25 @@ def pool_weights(
         Not negative, and sum to one.
     """
     prior = np.array([PRIOR_ROWS.get(name, 0.0) for name in names])
-    weights: NDArray[np.float64] = (prior + 1.0) / (prior + 1.0).sum()
-    # Expectation maximisation: the problem is concave, and every step stays on the simplex.
-    for _ in range(1000):
-        share = weight / (of_truth @ weights)
-        new = weights * (share @ of_truth) + prior
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        mixture = of_truth @ weights
+        value = -float(weight @ np.log(mixture)) - float(prior @ np.log(weights))
+        return value / scale, (-(weight / mixture) @ of_truth - prior / weights) / scale
+
+    scale = float(weight.sum() + prior.sum())
+    start = (prior + 1.0) / (prior + 1.0).sum()
+    settings: dict[str, Any] = {
+        "bounds": [(TINY_WEIGHT, 1.0)] * len(names),
+        "constraints": {"type": "eq", "fun": lambda weights: weights.sum() - 1.0, "jac": np.ones_like},
+        "options": {"ftol": 1e-12},
+    }
+    found = minimize(loss, start, jac=True, method="SLSQP", **settings).x
+    weights: NDArray[np.float64] = np.maximum(found, TINY_WEIGHT)
+    weights /= weights.sum()
+    # Expectation maximisation finishes: it is slow from afar, but every step stays on the simplex and improves.
+    for _ in range(EM_STEPS):
+        new = weights * ((weight / (of_truth @ weights)) @ of_truth) + prior
         new /= new.sum()
         moved = float(np.abs(new - weights).max())
         weights = new

@@ -1,13 +1,11 @@
 """Softmax regression on log-probabilities: its loss, gradient and curvature, in blocks of rows."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
-__all__ = ["blocks", "descend", "log_softmax", "mean_slope", "mixed_with_uniform", "softmax"]
+__all__ = ["blocks", "log_softmax", "mean_slope", "mixed_with_uniform", "softmax"]
 
 # Values in a block: the temporaries of a pass stay in the cache, and memory does not grow with the rows.
 BLOCK = 2**17
@@ -73,36 +71,3 @@ def mean_slope(
         first += float(w @ (mean - of_truth))
         second += float(w @ (square - mean**2))
     return loss, first, second
-
-
-def descend(
-    evaluate: Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]],
-    start: NDArray[np.float64],
-    scale: NDArray[np.float64],
-    *,
-    most_steps: int,
-    tolerance: float,
-) -> NDArray[np.float64]:
-    """Return the minimum of a smooth function by its loss and gradient alone (L-BFGS).
-
-    Parameters
-    ----------
-    evaluate : callable
-        Parameters to loss and gradient.
-    start : ndarray of shape (n_parameters,)
-        First guess.
-    scale : ndarray of shape (n_parameters,)
-        Size of the steps to expect of each parameter.
-    most_steps : int
-        Steps after which it is good enough.
-    tolerance : float
-        Relative decrease of the loss that counts as none.
-    """
-
-    def scaled(position: Any) -> tuple[float, NDArray[np.float64]]:
-        loss, gradient = evaluate(position * scale)
-        return loss, gradient * scale
-
-    options: Any = {"maxiter": most_steps, "ftol": tolerance}
-    found: NDArray[np.float64] = minimize(scaled, start / scale, jac=True, method="L-BFGS-B", options=options).x
-    return found * scale

@@ -1,17 +1,18 @@
 """Vector scaling: a slope and a bias for every class, as far as its rows support them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute.calibration._softmax import blocks, descend, log_softmax, softmax
+from skroute.calibration._descent import descend, newton, posterior_variance
+from skroute.calibration._softmax import blocks, log_softmax, softmax
 
 __all__ = ["VectorScaling", "fit_vector"]
 
 # The strengths of the prior are judged again after every fit, until they move by less than 2 %.
 ROUNDS, SAME_STRENGTH = 15, 0.02
-STEPS = 30
+TOLERANCE, WARM_TOLERANCE = 1e-10, 1e-7
 # Newton's matrix has (2 K)^2 entries and costs as many products a row: beyond this many, gradients alone serve.
 MOST_PRODUCTS = 4e9
 LBFGS_STEPS, WARM_LBFGS_STEPS = 60, 12
@@ -30,6 +31,14 @@ class VectorScaling:
     strength: tuple[float, float]
     shrinkage: NDArray[np.float64]
     """Share of the posterior precision of (extra, bias) that is the prior's, shape (2, n_classes): 1 is no evidence."""
+    matrix: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
+    """Second derivatives of the loss, while there are fits to come that start from this one."""
+    total: float = 0.0
+    """Weight of the rows that they belong to."""
+
+    def matrix_for(self, total: float) -> NDArray[np.float64] | None:
+        """Return what second derivatives of the loss to expect of rows of another weight."""
+        return None if self.matrix is None else self.matrix * (total / self.total)
 
     def proba(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return scaled probabilities in an array of their own."""
@@ -38,7 +47,7 @@ class VectorScaling:
         return softmax(logits)
 
     def permuted(self, order: NDArray[np.intp]) -> "VectorScaling":
-        """Return the same scaling for columns in another order."""
+        """Return the same scaling for columns in another order, without what further fits would need."""
         return VectorScaling(self.extra[order], self.bias[order], self.strength, self.shrinkage[:, order])
 
 
@@ -73,15 +82,21 @@ def fit_vector(
     D. MacKay, "Bayesian interpolation", Neural Computation 4, 1992.
     """
     n_rows, n_classes = z.shape
-    problem = _Problem(z, codes, weight)
+    loss = _VectorLoss(z, codes, weight)
     if n_rows * (2.0 * n_classes) ** 2 > MOST_PRODUCTS:
-        return _fit_by_gradients(problem, like)
+        return _fit_by_gradients(loss, like)
     first = 2.0 * n_classes
-    strength = (first, first) if like is None else like.strength
-    theta = np.zeros(2 * n_classes) if like is None else np.concatenate([like.extra, like.bias])
-    for _ in range(ROUNDS if like is None else 0):
-        theta, hessian = _newton(problem, theta, strength)
-        variance = np.diag(np.linalg.inv(hessian))
+    if like is not None:
+        ridge, start = np.repeat(like.strength, n_classes), np.concatenate([like.extra, like.bias])
+        matrix = like.matrix_for(loss.total)
+        theta, matrix = newton(loss, start, ridge, matrix, tolerance=WARM_TOLERANCE, renew=matrix is None)
+        return _scaling(theta, like.strength, ridge * posterior_variance(matrix, ridge), matrix, loss.total)
+    strength = (first, first)
+    theta, found = np.zeros(2 * n_classes), None
+    for _ in range(ROUNDS):
+        ridge = np.repeat(strength, n_classes)
+        theta, found = newton(loss, theta, ridge, found, tolerance=TOLERANCE)
+        variance = posterior_variance(found, ridge)
         last = strength
         strength = (
             _evidence(theta[:n_classes], variance[:n_classes], last[0], first),
@@ -89,16 +104,20 @@ def fit_vector(
         )
         if all(abs(np.log(new / old)) < SAME_STRENGTH for new, old in zip(strength, last, strict=True)):
             break
-    theta, hessian = _newton(problem, theta, strength)
-    shrinkage = np.repeat(strength, n_classes) * np.diag(np.linalg.inv(hessian))
-    return _scaling(theta, strength, shrinkage)
+    ridge = np.repeat(strength, n_classes)
+    theta, matrix = newton(loss, theta, ridge, found, tolerance=TOLERANCE)
+    return _scaling(theta, strength, ridge * posterior_variance(matrix, ridge), matrix, loss.total)
 
 
 def _scaling(
-    theta: NDArray[np.float64], strength: tuple[float, float], shrinkage: NDArray[np.float64]
+    theta: NDArray[np.float64],
+    strength: tuple[float, float],
+    shrinkage: NDArray[np.float64],
+    matrix: NDArray[np.float64] | None = None,
+    total: float = 0.0,
 ) -> VectorScaling:
     extra, bias = theta.reshape(2, -1)
-    return VectorScaling(extra, bias, strength, shrinkage.reshape(2, -1))
+    return VectorScaling(extra, bias, strength, shrinkage.reshape(2, -1), matrix, total)
 
 
 def _evidence(theta: NDArray[np.float64], variance: NDArray[np.float64], strength: float, first: float) -> float:
@@ -106,11 +125,12 @@ def _evidence(theta: NDArray[np.float64], variance: NDArray[np.float64], strengt
     return (determined + 2.0) / (float(theta @ theta) + 2.0 / first)
 
 
-class _Problem:
-    """The data part of the loss."""
+class _VectorLoss:
+    """The log loss, by slopes and biases."""
 
     def __init__(self, z: NDArray[np.float64], codes: NDArray[np.intp], weight: NDArray[np.float64]) -> None:
         self.z, self.codes, self.weight = z, codes, weight
+        self.total = float(weight.sum())
         n_classes = z.shape[1]
         # The true classes' part of the gradient does not change.
         of_truth = z[np.arange(len(z)), codes]
@@ -118,69 +138,48 @@ class _Problem:
             [np.bincount(codes, weight * of_truth, n_classes), np.bincount(codes, weight, n_classes)]
         )
 
-    def evaluate(
-        self, theta: NDArray[np.float64], *, curvature: bool = True
-    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-        """Return loss, gradient and (an empty array unless asked for) the matrix of second derivatives."""
+    def _shares(self, theta: NDArray[np.float64], rows: slice) -> NDArray[np.float64]:
+        logits = self.z[rows] * (1.0 + theta[: self.z.shape[1]])
+        logits += theta[self.z.shape[1] :]
+        return log_softmax(logits)
+
+    def evaluate(self, theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Return loss and gradient."""
         n_classes = self.z.shape[1]
-        slope, bias = 1.0 + theta[:n_classes], theta[n_classes:]
         loss, gradient = 0.0, -self.observed
+        for rows in blocks(*self.z.shape):
+            w = self.weight[rows]
+            share = self._shares(theta, rows)
+            loss -= float(w @ share[np.arange(len(w)), self.codes[rows]])
+            np.exp(share, out=share)
+            gradient[n_classes:] += w @ share
+            share *= self.z[rows]
+            gradient[:n_classes] += w @ share
+        return loss, gradient
+
+    def curvature(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the matrix of second derivatives."""
+        n_classes = self.z.shape[1]
         own = np.zeros((3, n_classes))
-        product = np.zeros((2 * n_classes, 2 * n_classes)) if curvature else np.empty((0, 0))
+        matrix = np.zeros((2 * n_classes, 2 * n_classes))
         for rows in blocks(*self.z.shape):
             z, w = self.z[rows], self.weight[rows]
-            logits = z * slope
-            logits += bias
-            log_softmax(logits)
-            loss -= float(w @ logits[np.arange(len(z)), self.codes[rows]])
-            share = np.exp(logits, out=logits)
-            gradient[n_classes:] += w @ share
+            share = np.exp(self._shares(theta, rows))
             shared_z = share * z
-            gradient[:n_classes] += w @ shared_z
-            if curvature:
-                own[0] += w @ (shared_z * z)
-                both = np.concatenate([shared_z, share], axis=1)
-                both *= np.sqrt(w)[:, np.newaxis]
-                # A matrix times its own transpose costs half of a general product.
-                product -= both.T @ both
-        if curvature:
-            own[1:] = gradient.reshape(2, -1) + self.observed.reshape(2, -1)
-            place = np.arange(n_classes)
-            product[place, place] += own[0]
-            product[place, n_classes + place] += own[1]
-            product[n_classes + place, place] += own[1]
-            product[n_classes + place, n_classes + place] += own[2]
-        return loss, gradient, product
+            own += w @ share, w @ shared_z, w @ (shared_z * z)
+            both = np.concatenate([shared_z, share], axis=1)
+            both *= np.sqrt(w)[:, np.newaxis]
+            # A matrix times its own transpose costs half of a general product.
+            matrix -= both.T @ both
+        place = np.arange(n_classes)
+        matrix[place, place] += own[2]
+        matrix[place, n_classes + place] += own[1]
+        matrix[n_classes + place, place] += own[1]
+        matrix[n_classes + place, n_classes + place] += own[0]
+        return matrix
 
 
-def _newton(
-    problem: _Problem, theta: NDArray[np.float64], strength: tuple[float, float]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the minimum and the matrix of second derivatives there."""
-    ridge = np.repeat(strength, len(theta) // 2)
-
-    def evaluate(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-        loss, gradient, hessian = problem.evaluate(theta)
-        hessian[np.diag_indices_from(hessian)] += ridge
-        return loss + 0.5 * float(ridge @ theta**2), gradient + ridge * theta, hessian
-
-    loss, gradient, hessian = evaluate(theta)
-    for _ in range(STEPS):
-        step = np.linalg.solve(hessian, gradient)
-        decrease = float(gradient @ step)
-        if decrease < 1e-10 * max(1.0, abs(loss)):
-            break
-        length = 1.0
-        new = evaluate(theta - step)
-        while new[0] > loss - 1e-4 * length * decrease and length > 1e-6:
-            length /= 2.0
-            new = evaluate(theta - length * step)
-        theta = theta - length * step
-        loss, gradient, hessian = new
-    return theta, hessian
-
-
-def _fit_by_gradients(problem: _Problem, like: VectorScaling | None) -> VectorScaling:
+def _fit_by_gradients(problem: _VectorLoss, like: VectorScaling | None) -> VectorScaling:
     """Fit with the strengths that the prior starts from, for so many classes or rows that evidence costs too much."""
     n_classes = problem.z.shape[1]
     strength = 2.0 * n_classes
@@ -190,7 +189,7 @@ def _fit_by_gradients(problem: _Problem, like: VectorScaling | None) -> VectorSc
     start = np.zeros(2 * n_classes) if like is None else np.concatenate([like.extra, like.bias])
 
     def evaluate(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        loss, gradient, _ = problem.evaluate(theta, curvature=False)
+        loss, gradient = problem.evaluate(theta)
         return loss + 0.5 * strength * float(theta @ theta), gradient + strength * theta
 
     steps = LBFGS_STEPS if like is None else WARM_LBFGS_STEPS

@@ -1,0 +1,127 @@
+"""Minima of convex losses with a ridge: by Newton's method with matrices that serve for several steps, or by L-BFGS."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import minimize
+
+__all__ = ["Loss", "descend", "newton", "posterior_variance"]
+
+MOST_STEPS = 50
+# A matrix of an earlier point serves until a step leaves more than this share of the decrease to be had.
+SLOW = 0.1
+
+
+class Loss(Protocol):
+    """A convex loss without its ridge."""
+
+    def evaluate(self, theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Return loss and gradient at parameters of shape (n_parameters,)."""
+
+    def curvature(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the matrix of second derivatives, shape (n_parameters, n_parameters)."""
+
+
+def newton(
+    loss: Loss,
+    theta: NDArray[np.float64],
+    ridge: NDArray[np.float64],
+    matrix: NDArray[np.float64] | None = None,
+    *,
+    tolerance: float,
+    renew: bool = True,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the minimum of ``loss + ridge @ theta**2 / 2``.
+
+    Second derivatives cost many times what a gradient costs, and change little from step to step, or from all rows to
+    most of them. So a matrix is kept as long as its steps converge fast.
+
+    Parameters
+    ----------
+    loss : Loss
+        The part of the data.
+    theta : ndarray of shape (n_parameters,)
+        First guess.
+    ridge : ndarray of shape (n_parameters,)
+        Positive.
+    matrix : ndarray of shape (n_parameters, n_parameters), default=None
+        Second derivatives of the loss at a point near by.
+    tolerance : float
+        Relative decrease of the loss that counts as none.
+    renew : bool, default=True
+        Whether to compute the matrix anew where a given one converges slowly.
+
+    Returns
+    -------
+    theta : ndarray of shape (n_parameters,)
+    matrix : ndarray of shape (n_parameters, n_parameters)
+        Second derivatives of the loss, near the minimum.
+    """
+
+    def penalised(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        value, gradient = loss.evaluate(theta)
+        return value + 0.5 * float(ridge @ theta**2), gradient + ridge * theta
+
+    if matrix is None:
+        matrix = loss.curvature(theta)
+    factor = cho_factor(matrix + np.diag(ridge))
+    value, gradient = penalised(theta)
+    for _ in range(MOST_STEPS):
+        step = cho_solve(factor, gradient)
+        decrease = float(gradient @ step)
+        if decrease < tolerance * max(1.0, abs(value)):
+            break
+        length = 1.0
+        new_value, new_gradient = penalised(theta - step)
+        while new_value > value - 1e-4 * length * decrease and length > 1e-6:
+            length /= 2.0
+            new_value, new_gradient = penalised(theta - length * step)
+        theta = theta - length * step
+        left = float(new_gradient @ cho_solve(factor, new_gradient))
+        value, gradient = new_value, new_gradient
+        if renew and left > SLOW * decrease:
+            matrix = loss.curvature(theta)
+            factor = cho_factor(matrix + np.diag(ridge))
+    return theta, matrix
+
+
+def posterior_variance(matrix: NDArray[np.float64], ridge: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the diagonal of the inverse of second derivatives with their ridge."""
+    variance: NDArray[np.float64] = np.diag(np.linalg.inv(matrix + np.diag(ridge))).copy()
+    return variance
+
+
+def descend(
+    evaluate: Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]],
+    start: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    *,
+    most_steps: int,
+    tolerance: float,
+) -> NDArray[np.float64]:
+    """Return the minimum of a smooth function by its loss and gradient alone (L-BFGS).
+
+    Parameters
+    ----------
+    evaluate : callable
+        Parameters to loss and gradient.
+    start : ndarray of shape (n_parameters,)
+        First guess.
+    scale : ndarray of shape (n_parameters,)
+        Size of the steps to expect of each parameter.
+    most_steps : int
+        Steps after which it is good enough.
+    tolerance : float
+        Relative decrease of the loss that counts as none.
+    """
+
+    def scaled(position: Any) -> tuple[float, NDArray[np.float64]]:
+        loss, gradient = evaluate(position * scale)
+        return loss, gradient * scale
+
+    options: Any = {"maxiter": most_steps, "ftol": tolerance}
+    found: NDArray[np.float64] = minimize(scaled, start / scale, jac=True, method="L-BFGS-B", options=options).x
+    return found * scale
