@@ -129,7 +129,7 @@ class VectorCalibrator(_ScalingCalibrator):
     Notes
     -----
     Normal priors around slope 1 and bias 0, whose strengths maximise the evidence [2]_; convex, by Newton's method.
-    The result is mixed with one uniform row among all.
+    The result is mixed with half a uniform row.
 
     References
     ----------
@@ -211,7 +211,7 @@ class MatrixCalibrator(_ScalingCalibrator):
     Notes
     -----
     Normal priors around the identity, one strength each for the diagonal, the rest and the biases, chosen by evidence
-    up to 20 classes and fixed above. The result is mixed with one uniform row among all.
+    up to 20 classes and fixed above. The result is mixed with half a uniform row.
 
     References
     ----------

@@ -36,11 +36,12 @@ def blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
 
 
 def mixed_with_uniform(proba: NDArray[np.float64], total: float, n_classes: int | None = None) -> NDArray[np.float64]:
-    """Mix probabilities with one uniform row among the `total` that they were learned from, in place.
+    """Mix probabilities with half a uniform row beside the `total` that they were learned from, in place.
 
-    No probability is 0 then, and none costs more than ``log(n_classes * (total + 1))``.
+    So no probability is 0, and none costs more than ``log(n_classes * (2 * total + 1))``. Half a row is
+    what Jeffreys' prior adds; a whole one costs near-separable models with few rows more than it saves.
     """
-    share = 1.0 / (total + 1.0)
+    share = 1.0 / (2.0 * total + 1.0)
     proba *= 1.0 - share
     proba += share / (n_classes or proba.shape[1])
     return proba
