@@ -6,7 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RANGE_TOLERANCE", "SUM_TOLERANCE", "block_length", "check_rows", "clean_blocks", "within_unit"]
+__all__ = [
+    "RANGE_TOLERANCE",
+    "SUM_TOLERANCE",
+    "block_length",
+    "check_rows",
+    "check_unit",
+    "clean_blocks",
+    "two_columns",
+]
 
 # Recorded probabilities are often rounded to two or three digits, so their sums stray this far from one.
 SUM_TOLERANCE = 5e-3
@@ -14,6 +22,8 @@ SUM_TOLERANCE = 5e-3
 SUM_SLACK = SUM_TOLERANCE + 1e-6
 # float32 softmax exceeds [0, 1] by a few units in the last place; more than this is a mistake, not rounding.
 RANGE_TOLERANCE = 1e-6
+# Complements of at least this size are rounded to the digits that a float of the type holds for sure.
+LEAST_ROUNDED, DECIMALS = 1e-9, {"float32": 7, "float64": 15}
 # Values in a block: few enough to stay in the cache while they are looked at several times.
 BLOCK = 2**17
 # Up to so many columns, several rows are added up by one product.
@@ -55,7 +65,7 @@ def clean_blocks(
     for start in range(0, len(values), size):
         rows = slice(start, min(start + size, len(values)))
         block = values[rows]
-        unusual = not within_unit(block)
+        unusual = not _within_unit(block)
         if unusual and not (block.min() >= -RANGE_TOLERANCE and block.max() <= 1.0 + RANGE_TOLERANCE):
             _refuse(values, name)
         sums = _row_sums(block, adder)
@@ -64,12 +74,32 @@ def clean_blocks(
         yield rows, np.clip(block, 0.0, 1.0) if unusual else block
 
 
-def within_unit(values: NDArray[np.floating]) -> bool:
+def _within_unit(values: NDArray[np.floating]) -> bool:
     """Return whether all values, at least one and float32 or float64, lie in [0, 1]; -0.0 and NaN do not."""
     # One pass for both ends: positive floats are ordered like their bits, and a sign makes these larger than those
     # of one.
     bits = np.uint32 if values.dtype == np.float32 else np.uint64
     return bool(values.view(bits).max() <= np.ones(1, values.dtype).view(bits)[0])
+
+
+def check_unit(values: NDArray[np.floating], name: str) -> NDArray[Any]:
+    """Return numbers that must lie in [0, 1], shape (n,): themselves, or clipped where they leave it by rounding."""
+    if not len(values) or _within_unit(values):
+        return values
+    bad = np.flatnonzero(~((values >= -RANGE_TOLERANCE) & (values <= 1.0 + RANGE_TOLERANCE)))
+    if bad.size:
+        raise ValueError(f"{name} must hold finite probabilities in [0, 1]; row {bad[0]} holds {values[bad[0]]}.")
+    clipped: NDArray[Any] = np.clip(values, 0.0, 1.0)
+    return clipped
+
+
+def two_columns(second: NDArray[np.floating]) -> NDArray[Any]:
+    """Return the probabilities of two classes from those of the second, in [0, 1]."""
+    first = 1.0 - second
+    # The complement of 0.9 must be 0.1 as it is read from text, and not the float below it, in the bin below. Where it
+    # is tiny no edge of a bin is near, but a logarithm would notice the digits that rounding takes.
+    rounded = np.round(first, DECIMALS[first.dtype.name])
+    return np.column_stack([np.where(first < LEAST_ROUNDED, first, rounded), second])
 
 
 def check_rows(values: NDArray[np.floating], name: str) -> NDArray[Any]:

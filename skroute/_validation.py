@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._rows import check_rows
+from skroute._rows import check_rows, check_unit, two_columns
 
 __all__ = [
+    "check_amount",
     "check_classes",
     "check_count",
     "check_level",
@@ -23,8 +24,10 @@ __all__ = [
     "counts_rows",
     "distinct_labels",
     "encode_labels",
+    "is_text",
     "label_positions",
     "listed",
+    "real_numbers",
 ]
 
 # Wider than any purpose, and narrow enough for squares and sums; less than the least counts as nothing.
@@ -32,6 +35,8 @@ LEAST_WEIGHT, MOST_WEIGHT = 1e-20, 1e20
 WEIGHT_KINDS = ("auto", "frequency", "importance")
 # Labels that span no more than this are encoded by a table.
 MOST_WHOLE_NUMBERS = 2**16
+# Float64 counts so far without gaps.
+MOST_ROWS = 2**53
 
 
 def listed(items: Iterable[Any], most: int = 8) -> str:
@@ -43,7 +48,12 @@ def listed(items: Iterable[Any], most: int = 8) -> str:
 
 def column(values: Any, name: str) -> NDArray[Any]:
     """Return `values` (list, array, Series of any index) as a one-dimensional array."""
-    array = np.asarray(values)
+    array = _array(values, name)
+    if isinstance(values, (list, tuple)) and array.dtype.kind in "US":
+        # Beside text NumPy spells out everything else: a missing label would become the class "nan".
+        objects = np.asarray(values, dtype=object)
+        if not all(isinstance(item, (str, bytes)) for item in objects.flat):
+            array = objects
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
@@ -51,12 +61,63 @@ def column(values: Any, name: str) -> NDArray[Any]:
     return array
 
 
+def _array(values: Any, name: str) -> NDArray[Any]:
+    """Return `values` as an array of any shape; refuse containers that NumPy would misread."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
+        raise ValueError(f"{name} must not hold masked values; fill them, or leave out their rows.")
+    if hasattr(values, "collect") and not hasattr(values, "to_numpy"):
+        raise ValueError(f"{name} must hold its values, got a {type(values).__name__}; pass {name}.collect().")
+    try:
+        return np.asarray(values)
+    except ValueError:
+        if not isinstance(values, (list, tuple)):
+            raise
+        raise ValueError(
+            f"{name} must hold rows of equal length, got a {type(values).__name__} of unequal ones."
+        ) from None
+
+
+def real_numbers(array: NDArray[Any], name: str) -> NDArray[np.float64]:
+    """Return the values as float64; refuse text that spells numbers, dates and complex values."""
+    try:
+        if array.dtype.kind in "fiub" or (
+            array.dtype.kind == "O" and not any(isinstance(value, (str, bytes)) for value in array.flat)
+        ):
+            return array.astype(np.float64, copy=False)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"{name} must hold real numbers, got {array.dtype} values.")
+
+
+def is_text(labels: NDArray[Any]) -> bool:
+    """Return whether all labels are text."""
+    if labels.dtype.kind == "O":
+        return all(isinstance(label, (str, bytes)) for label in labels.flat)
+    return labels.dtype.kind in "US"
+
+
+def _missing(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which labels are missing: None, and what differs from itself."""
+    if labels.dtype.kind == "O":
+        return np.array([_is_missing(label) for label in labels.flat], dtype=bool)
+    # Not as Python objects, because those of nanoseconds are whole numbers.
+    return labels != labels if labels.dtype.kind in "fcmM" else np.zeros(len(labels), dtype=bool)
+
+
+def _is_missing(label: Any) -> bool:
+    try:
+        return label is None or bool(label != label)
+    except (TypeError, ValueError):
+        # Whether pandas' NA differs from itself is NA as well.
+        return True
+
+
 def check_classes(classes: Any, name: str = "classes") -> NDArray[Any]:
     """Return `classes` as an array of at least two distinct labels, in the order given."""
     labels = column(classes, name)
     if len(labels) < 2:
         raise ValueError(f"{name} must hold at least two classes, got {labels.tolist()!r}.")
-    if any(label is None or label != label for label in labels.tolist()):
+    if _missing(labels).any():
         raise ValueError(f"{name} must not hold missing labels, got {listed(labels.tolist())}.")
     texts = [str(label) for label in labels.tolist()]
     if len(set(texts)) < len(texts):
@@ -71,9 +132,10 @@ def distinct_labels(y: NDArray[Any], name: str = "y") -> NDArray[Any]:
         labels = np.unique(y)
     except TypeError:
         raise ValueError(f"{name} must hold labels of one type, without missing values.") from None
-    # A missing value is the one that differs from itself, in arrays of objects too.
-    if labels.dtype.kind in "fO" and any(label != label for label in labels.tolist()):
-        raise ValueError(f"{name} must not hold NaN; row {int(np.flatnonzero(y != y)[0])} does.")
+    if _missing(labels).any():
+        row = int(np.flatnonzero(_missing(y))[0])
+        text = "NaN" if isinstance(y[row], (float, np.floating)) else str(y[row])
+        raise ValueError(f"{name} must not hold {text}; row {row} does.")
     return labels
 
 
@@ -140,6 +202,8 @@ def _whole_number_codes(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.in
     low, high = int(classes.min()), int(classes.max())
     if high - low >= MOST_WHOLE_NUMBERS or int(y.min()) < low or int(y.max()) > high:
         return None
+    if high > np.iinfo(np.intp).max:
+        return None
     if np.array_equal(classes, np.arange(len(classes))):
         return y.astype(np.intp, copy=False)
     # A table of the positions of all numbers between the classes; -1 marks those that are none.
@@ -154,14 +218,7 @@ def check_sample_weight(sample_weight: Any, n_samples: int) -> NDArray[np.float6
     """Return the weights as finite, non-negative floats of shape (n_samples,), or None."""
     if sample_weight is None:
         return None
-    given = column(sample_weight, "sample_weight")
-    try:
-        # Text and dates would be cast without complaint.
-        weight = given.astype(np.float64) if given.dtype.kind in "fiubO" else None
-    except (TypeError, ValueError):
-        weight = None
-    if weight is None:
-        raise ValueError(f"sample_weight must hold real numbers, got {given.dtype} values.")
+    weight = real_numbers(column(sample_weight, "sample_weight"), "sample_weight")
     if len(weight) != n_samples:
         raise ValueError(f"sample_weight must have one value a row: {n_samples} rows, got {len(weight)} weights.")
     bad = np.flatnonzero(~((weight >= 0) & (weight <= MOST_WEIGHT)))
@@ -176,14 +233,19 @@ def counts_rows(weights: Any, weight: NDArray[np.float64] | None, owner: str) ->
     check_option(weights, WEIGHT_KINDS, "weights", owner)
     if weight is None:
         return True
-    whole = bool((weight == np.floor(weight)).all())
+    whole, total = bool((weight == np.floor(weight)).all()), float(weight.sum())
     if weights == "frequency" and not whole:
         row = int(np.flatnonzero(weight != np.floor(weight))[0])
         raise ValueError(
             f"sample_weight must hold whole numbers where weights='frequency', got {weight[row]} in row {row}; pass "
             "weights='importance' for weights that are no counts."
         )
-    return whole and weights != "importance"
+    if weights == "frequency" and total > MOST_ROWS:
+        raise ValueError(
+            f"sample_weight must count at most {MOST_ROWS} rows where weights='frequency', got {total:g}; pass "
+            "weights='importance' for weights that are no counts."
+        )
+    return whole and total <= MOST_ROWS and weights != "importance"
 
 
 def check_level(
@@ -208,12 +270,21 @@ def check_option(value: Any, options: Sequence[str], name: str, owner: str) -> s
     )
 
 
-def check_count(value: Any, name: str, owner: str, *, least: int = 1) -> int:
-    """Return a parameter that must be an integer of at least `least`."""
+def check_count(value: Any, name: str, owner: str, *, least: int = 1, most: int | None = None) -> int:
+    """Return a parameter that must be an integer of at least `least` and, where given, at most `most`."""
     is_count = isinstance(value, Integral) and not isinstance(value, bool)
-    if is_count and int(value) >= least:
+    if is_count and least <= int(value) and (most is None or int(value) <= most):
         return int(value)
-    raise ValueError(f"The {name!r} parameter of {owner} must be an int of at least {least}. Got {value!r} instead.")
+    limit = f"at least {least}" if most is None else f"at least {least} and at most {most}"
+    raise ValueError(f"The {name!r} parameter of {owner} must be an int of {limit}. Got {value!r} instead.")
+
+
+def check_amount(value: Any, name: str, owner: str) -> float:
+    """Return a parameter that must be a finite number of at least 0."""
+    is_number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+    if is_number and 0.0 <= float(value) < math.inf:
+        return float(value)
+    raise ValueError(f"The {name!r} parameter of {owner} must be a finite number of at least 0. Got {value!r} instead.")
 
 
 def check_proba(
@@ -250,10 +321,10 @@ def check_proba(
         names the first such row and its value or sum.
     """
     labels = None if classes is None else check_classes(classes)
-    columns = _column_names(proba, labels)
     values = _numeric(proba, name)
+    columns = _column_names(proba, labels)
     if values.ndim == 1 and binary_column:
-        values = np.column_stack([1.0 - values, values])
+        values = two_columns(check_unit(values, name))
     if values.ndim != 2 or values.shape[1] < 2:
         raise ValueError(f"{name} must have shape (n_samples, n_classes >= 2), got {values.shape}.")
     if columns is not None:
@@ -269,18 +340,8 @@ def check_proba(
 def _numeric(values: Any, name: str) -> NDArray[Any]:
     if hasattr(values, "tocsr"):
         raise ValueError(f"{name} must be dense, got a sparse matrix; pass {name}.toarray().")
-    if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
-        raise ValueError(f"{name} must not hold masked values.")
-    array = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
-    if array.dtype == np.float32:
-        return array
-    try:
-        # Text that spells numbers, dates and complex values would all be cast without complaint.
-        if array.dtype.kind in "fiubO":
-            return array.astype(np.float64, copy=False)
-    except (TypeError, ValueError):
-        pass
-    raise ValueError(f"{name} must hold real numbers, got {array.dtype} values.")
+    array = _array(values.to_numpy() if hasattr(values, "to_numpy") else values, name)
+    return array if array.dtype == np.float32 else real_numbers(array, name)
 
 
 def _column_names(proba: Any, classes: NDArray[Any] | None) -> list[Any] | None:

@@ -368,3 +368,9 @@ def test_mappings_are_any_mapping_and_none_is_empty():
 def test_long_lists_are_cut():
     assert listed(range(3)) == "0, 1, 2"
     assert listed(range(12), most=2) == "0, 1 and 10 more"
+
+
+def test_counts_may_have_a_limit():
+    assert check_count(3, "n", "P", most=3) == 3
+    with pytest.raises(ValueError, match=r"must be an int of at least 1 and at most 3\. Got 4 instead"):
+        check_count(4, "n", "P", most=3)

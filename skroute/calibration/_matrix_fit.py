@@ -1,6 +1,7 @@
 """Matrix scaling: every class may borrow from the log-probability of every other, as far as the rows support it."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,8 +136,8 @@ class _MatrixLoss:
         self.codes, self.weight = codes, weight
         self.total = float(weight.sum())
 
-    def _log_shares(self, theta: NDArray[np.float64], rows: slice) -> NDArray[np.float64]:
-        block = self.features[rows]
+    def _log_shares(self, theta: NDArray[np.float64], rows: slice) -> NDArray[Any]:
+        block: NDArray[Any] = self.features[rows]
         logits = block @ theta.reshape(-1, block.shape[1]).T.astype(block.dtype, copy=False)
         logits += block[:, :-1]
         return log_softmax(logits)

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 from skroute import RoutePolicy, RoutingClassifier, reliability_table
 from skroute._validation import listed
+from skroute.calibration._methods import METHODS
 from skroute.cli import _demo_text
 from skroute.cli._errors import CommandError, extra
 from skroute.cli._read import read_texts, shortened
@@ -30,9 +31,6 @@ DESCRIPTION = (
     "runs on generated tickets."
 )
 
-# On generated tickets one class is known to be wrong, so it alone is calibrated; of a file nothing is known.
-TICKETS_METHOD = {"security_incident": "isotonic", "*": "none"}
-FILE_METHOD = "temperature"
 SAMPLES = 20_000
 # Fewer tuning rows than this say too little about an error of a few per cent.
 LEAST_ROWS = 20
@@ -43,8 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", metavar="FILE", help="csv, csv.gz or parquet; default: generated tickets")
     parser.add_argument("--text", metavar="COLUMN", help="text column of FILE (default: text)")
     parser.add_argument("--label", metavar="COLUMN", help="label column of FILE (default: label)")
-    method = "calibration (default: temperature; for generated tickets isotonic for security_incident alone)"
-    parser.add_argument("--method", choices=["temperature", "sigmoid", "isotonic", "none"], help=method)
+    parser.add_argument("--method", choices=METHODS, default="auto", help="calibration (default: auto)")
     wrong = "largest share wrong among the tuning rows auto-routed to a class (default: 0.05)"
     parser.add_argument("--max-error", type=float, default=0.05, metavar="SHARE", help=wrong)
     parser.add_argument("--samples", type=int, metavar="N", help=f"generated tickets (default: {SAMPLES})")
@@ -160,8 +157,7 @@ def _fit(tickets: Tickets, arguments: argparse.Namespace) -> RoutingClassifier:
         TfidfVectorizer(ngram_range=(1, 2), min_df=least_documents, sublinear_tf=True),
         LogisticRegression(C=5.0, solver="newton-cg", max_iter=1000),
     )
-    method = arguments.method or (TICKETS_METHOD if arguments.file is None else FILE_METHOD)
-    router = RoutingClassifier(model, method=method, n_jobs=arguments.jobs)
+    router = RoutingClassifier(model, method=arguments.method, n_jobs=arguments.jobs)
     # Threads of BLAS fight each other over matrices as small as these, on some machines for tens of seconds.
     with extra("threadpoolctl").threadpool_limits(1):
         try:

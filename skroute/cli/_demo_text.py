@@ -65,7 +65,7 @@ def show(
     console.print(f"[bold]{_safe(tickets.source)}[/bold]: {n_rows} tickets, {n_classes} classes{dropped}")
     console.print(
         f"{len(tickets.train)} to fit, {len(tickets.tune)} to tune thresholds, {len(tickets.test)} to test. "
-        f"Calibration: {_safe(_method_text(router.method))}. Accuracy on the test rows: "
+        f"Calibration: {router.method}. Accuracy on the test rows: "
         f"{_accuracy(tables[1]):.3f}.\n"
     )
     before, after = ({row["label"]: row for row in table.to_records()} for table in tables)
@@ -92,13 +92,6 @@ def show(
 def _safe(text: str, length: int = 400) -> str:
     escaped: str = extra("rich.markup").escape(shortened(text, length))
     return escaped
-
-
-def _method_text(method: Any) -> str:
-    if isinstance(method, str):
-        return method
-    named = [f"{kind} for {label}" for label, kind in method.items() if label != "*"]
-    return ", ".join([*named, f"{method['*']} for the rest"])
 
 
 def _accuracy(table: Any) -> float:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from skroute._validation import check_count, check_option
 from skroute.metrics._pairs import blocks, read_pairs, sum_by
-from skroute.reliability._bins import assign_bins, quantile_edges, uniform_edges
+from skroute.reliability._bins import BIN_LIMIT, assign_bins, quantile_edges, uniform_edges
 
 __all__ = ["calibration_error"]
 
@@ -27,6 +27,7 @@ def calibration_error(
     strategy: str = "uniform",
     debias: bool = False,
     sample_weight: Any = None,
+    weights: str = "auto",
 ) -> float:
     """Measure how far stated probabilities are from observed frequencies, in bins.
 
@@ -57,7 +58,11 @@ def calibration_error(
     debias : bool, default=False
         Subtract what chance alone contributes; for "l2" only.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights, not negative; a whole weight counts as so many repetitions of the row.
+        Weights, not negative.
+    weights : {"auto", "frequency", "importance"}, default="auto"
+        What the weights mean for `debias`. "frequency": a row of weight 3 stands for three equal rows. "importance": it
+        counts three times as much and is still one row, so that chance follows the effective number of rows. "auto":
+        frequencies if all weights are whole numbers, else importances.
 
     Returns
     -------
@@ -82,7 +87,8 @@ def calibration_error(
     the errors or, for "l2", the root of the mean of their squares ([2]_, where it is called marginal).
 
     The debiased "l2" subtracts ``accuracy * (1 - accuracy) / (n - 1)`` from the squared gap of each bin of n rows, and
-    is cut at 0. A bin of one row says nothing about chance and is left as it is.
+    is cut at 0; with importances n is the effective number (sum w)^2 / sum w^2. A bin of one row says nothing about
+    chance and is left as it is.
 
     References
     ----------
@@ -99,17 +105,20 @@ def calibration_error(
     """
     check_option(norm, ("l1", "l2", "max"), "norm", OWNER)
     check_option(strategy, ("uniform", "quantile"), "strategy", OWNER)
-    n_bins = check_count(n_bins, "n_bins", OWNER)
+    n_bins = check_count(n_bins, "n_bins", OWNER, most=BIN_LIMIT)
+    if not isinstance(debias, (bool, np.bool_)):
+        raise ValueError(f"The 'debias' parameter of {OWNER} must be True or False. Got {debias!r} instead.")
     if debias and norm != "l2":
         raise ValueError(f"debias=True of {OWNER} needs norm='l2', for which the bias has a closed form; got {norm!r}.")
     pairs = read_pairs(
         y_true, y_prob, y_pred=y_pred, confidence=confidence, classes=classes, kind=kind,
-        sample_weight=sample_weight, owner=OWNER,
+        sample_weight=sample_weight, weights=weights, owner=OWNER,
     )  # fmt: skip
     errors = []
     for stated, right in pairs.parts():
         edges = uniform_edges(n_bins) if strategy == "uniform" else quantile_edges(stated, n_bins, pairs.weight)
-        share, gap, noise = _gaps(stated, right, pairs.weight, edges)
+        squared = debias and not pairs.repeats
+        share, gap, noise = _gaps(stated, right, pairs.weight, edges, squared=squared)
         if norm == "max":
             errors.append(np.abs(gap).max())
         elif norm == "l1":
@@ -127,11 +136,16 @@ def _gaps(
     right: NDArray[np.bool_],
     weight: NDArray[np.float64] | None,
     edges: NDArray[np.float64],
+    *,
+    squared: bool,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return share of the weight, gap, and expected square of the gap by chance, of every bin that holds a row."""
+    """Return share of the weight, gap, and expected square of the gap by chance, of every bin that holds a row.
+
+    Chance follows the weight of a bin or, where `squared`, its effective number of rows.
+    """
     n_bins = len(edges) - 1
-    # Weight of wrong rows, weight of right rows, and stated mass of every bin.
-    wrong, hits, mass = np.zeros((3, n_bins))
+    # Weight of wrong rows, weight of right rows, stated mass, and squared weights of every bin.
+    wrong, hits, mass, squares = np.zeros((4, n_bins))
     for rows in blocks(len(stated)):
         bins, values = assign_bins(stated[rows], edges), stated[rows]
         part = None if weight is None else weight[rows]
@@ -140,8 +154,11 @@ def _gaps(
         wrong += outcomes[:, 0]
         hits += outcomes[:, 1]
         mass += sum_by(bins, values if part is None else part * values, n_bins)
+        if squared and part is not None:
+            squares += sum_by(bins, part**2, n_bins)
     total = wrong + hits
     filled = total > 0.0
     total, accuracy, confidence = total[filled], hits[filled] / total[filled], mass[filled] / total[filled]
-    noise = np.where(total > 1.0, accuracy * (1.0 - accuracy) / np.maximum(total - 1.0, 1e-300), 0.0)
+    n_rows = total**2 / squares[filled] if squared else total
+    noise = np.where(n_rows > 1.0, accuracy * (1.0 - accuracy) / np.maximum(n_rows - 1.0, 1e-300), 0.0)
     return total / total.sum(), accuracy - confidence, noise

@@ -43,6 +43,7 @@ def calibration_test(
     kind: str = "top-label",
     test: str = "spiegelhalter",
     sample_weight: Any = None,
+    weights: str = "auto",
 ) -> CalibrationTestResult:
     """Test whether stated probabilities can be true.
 
@@ -66,7 +67,11 @@ def calibration_test(
         and "kuiper": the largest cumulative difference, or the largest over any interval of probabilities; they see
         departures of every shape, "kuiper" also those that cancel out.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights, not negative; a whole weight counts as so many independent rows.
+        Weights, not negative.
+    weights : {"auto", "frequency", "importance"}, default="auto"
+        What the weights mean for the standard error. "frequency": a row of weight 3 stands for three independent rows.
+        "importance": it counts three times as much and is still one row. "auto": frequencies if all weights are whole
+        numbers, else importances.
 
     Returns
     -------
@@ -85,8 +90,9 @@ def calibration_test(
     (1 - 2 p_i)^2 v_i, asymptotically normal. The cumulative sum of y_i - p_i in ascending order of p_i, over the root
     of the sum of v_i, tends to a Brownian motion; "ks" is its largest absolute value and "kuiper" its range, the start
     at 0 included. Equal probabilities enter together, so their order does not matter, and few distinct ones make the
-    two tests conservative. Where all p_i are 0 or 1 (or, for Spiegelhalter's, 1/2) the statistic is 0 if nothing
-    contradicts them, else infinite.
+    two tests conservative. With weights w_i the terms of every sum carry them, and those of the two variances carry
+    w_i if they are frequencies, else w_i^2, so that the scale of importances does not matter. Where all p_i are 0 or 1
+    (or, for Spiegelhalter's, 1/2) the statistic is 0 if nothing contradicts them, else infinite.
 
     References
     ----------
@@ -105,21 +111,25 @@ def calibration_test(
     check_option(test, tuple(TESTS), "test", OWNER)
     pairs = read_pairs(
         y_true, y_prob, y_pred=y_pred, confidence=confidence, classes=classes, kind=kind,
-        sample_weight=sample_weight, owner=OWNER,
+        sample_weight=sample_weight, weights=weights, owner=OWNER,
     )  # fmt: skip
     weight = pairs.weights()
-    results = [TESTS[test](stated, right, weight) for stated, right in pairs.parts()]
+    spread = weight if pairs.repeats else weight**2
+    results = [TESTS[test](stated, right, weight, spread) for stated, right in pairs.parts()]
     if pairs.top is not None:
         return CalibrationTestResult(*results[0])
     statistic, pvalue = np.array(results).T
     return CalibrationTestResult(statistic, pvalue)
 
 
+# In all tests, `spread` is what the variance of one row is to be multiplied by.
+
+
 def _spiegelhalter(
-    stated: NDArray[np.float64], right: NDArray[np.bool_], weight: NDArray[np.float64]
+    stated: NDArray[np.float64], right: NDArray[np.bool_], weight: NDArray[np.float64], spread: NDArray[np.float64]
 ) -> tuple[float, float]:
     lean = 1.0 - 2.0 * stated
-    variance = float(weight @ (lean**2 * stated * (1.0 - stated)))
+    variance = float(spread @ (lean**2 * stated * (1.0 - stated)))
     statistic = _standardised(float(weight @ ((right - stated) * lean)), variance)
     return statistic, float(2.0 * norm.sf(abs(statistic)))
 
@@ -131,25 +141,27 @@ def _standardised(difference: float, variance: float) -> float:
 
 
 def _walk(
-    stated: NDArray[np.float64], right: NDArray[np.bool_], weight: NDArray[np.float64]
+    stated: NDArray[np.float64], right: NDArray[np.bool_], weight: NDArray[np.float64], spread: NDArray[np.float64]
 ) -> tuple[float, float, float]:
     """Return the lowest and the highest point of the cumulative differences, and the variance at their end."""
     values, group = np.unique(stated, return_inverse=True)
-    total = sum_by(group, weight)
-    walk = np.cumsum(sum_by(group, weight * right) - total * values)
-    return min(0.0, float(walk.min())), max(0.0, float(walk.max())), float(total @ (values * (1.0 - values)))
+    walk = np.cumsum(sum_by(group, weight * right) - sum_by(group, weight) * values)
+    variance = float(spread @ (stated * (1.0 - stated)))
+    return min(0.0, float(walk.min())), max(0.0, float(walk.max())), variance
 
 
 def _kolmogorov_smirnov(
-    stated: NDArray[np.float64], right: NDArray[np.bool_], weight: NDArray[np.float64]
+    stated: NDArray[np.float64], right: NDArray[np.bool_], weight: NDArray[np.float64], spread: NDArray[np.float64]
 ) -> tuple[float, float]:
-    low, high, variance = _walk(stated, right, weight)
+    low, high, variance = _walk(stated, right, weight, spread)
     statistic = _standardised(max(-low, high), variance)
     return statistic, _tail_of_largest(statistic)
 
 
-def _kuiper(stated: NDArray[np.float64], right: NDArray[np.bool_], weight: NDArray[np.float64]) -> tuple[float, float]:
-    low, high, variance = _walk(stated, right, weight)
+def _kuiper(
+    stated: NDArray[np.float64], right: NDArray[np.bool_], weight: NDArray[np.float64], spread: NDArray[np.float64]
+) -> tuple[float, float]:
+    low, high, variance = _walk(stated, right, weight, spread)
     statistic = _standardised(high - low, variance)
     return statistic, _tail_of_range(statistic)
 

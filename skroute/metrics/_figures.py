@@ -1,7 +1,6 @@
 """The figures that scorers know by name; of each, greater is better or, without "neg_", it is a plain share."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +9,6 @@ from skroute.metrics._calibration_error import calibration_error
 from skroute.metrics._risk_coverage import area_under_risk_coverage, coverage_at_risk
 from skroute.metrics._score_decomposition import score_decomposition
 from skroute.metrics._smooth_calibration_error import smooth_calibration_error
-from skroute.metrics._truth import align_labels
 from skroute.routing import RouteTable
 
 __all__ = ["PROBA_FIGURES", "ROUTE_FIGURES"]
@@ -26,30 +24,29 @@ def _auto(routes: RouteTable) -> NDArray[np.bool_]:
     return np.asarray(routes.route == "auto")
 
 
-def _coverage(truth: NDArray[Any], routes: RouteTable, weight: Weight) -> float:
+def _coverage(right: NDArray[np.bool_], routes: RouteTable, weight: Weight) -> float:
     return _share(_auto(routes), weight)
 
 
-def _correct_coverage(truth: NDArray[Any], routes: RouteTable, weight: Weight) -> float:
-    truth, labels = align_labels(truth, routes.label)
-    return _share(_auto(routes) & (labels == truth), weight)
+def _correct_coverage(right: NDArray[np.bool_], routes: RouteTable, weight: Weight) -> float:
+    return _share(_auto(routes) & right, weight)
 
 
-def _wrong_rate(truth: NDArray[Any], routes: RouteTable, weight: Weight) -> float:
-    truth, labels = align_labels(truth, routes.label)
-    return -_share(_auto(routes) & (labels != truth), weight)
+def _wrong_rate(right: NDArray[np.bool_], routes: RouteTable, weight: Weight) -> float:
+    return -_share(_auto(routes) & ~right, weight)
 
 
-def _auto_accuracy(truth: NDArray[Any], routes: RouteTable, weight: Weight) -> float:
-    coverage = _coverage(truth, routes, weight)
-    return _correct_coverage(truth, routes, weight) / coverage if coverage > 0.0 else float("nan")
+def _auto_accuracy(right: NDArray[np.bool_], routes: RouteTable, weight: Weight) -> float:
+    coverage = _coverage(right, routes, weight)
+    return _correct_coverage(right, routes, weight) / coverage if coverage > 0.0 else float("nan")
 
 
-def _rate_of(route: str) -> Callable[[NDArray[Any], RouteTable, Weight], float]:
-    return lambda truth, routes, weight: _share(routes.route == route, weight)
+def _rate_of(route: str) -> Callable[[NDArray[np.bool_], RouteTable, Weight], float]:
+    return lambda right, routes, weight: _share(routes.route == route, weight)
 
 
-ROUTE_FIGURES: dict[str, Callable[[NDArray[Any], RouteTable, Weight], float]] = {
+# Called with the rows whose label is the true one, and their routes.
+ROUTE_FIGURES: dict[str, Callable[[NDArray[np.bool_], RouteTable, Weight], float]] = {
     "coverage": _coverage,
     "auto_accuracy": _auto_accuracy,
     "correct_coverage": _correct_coverage,

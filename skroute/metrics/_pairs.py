@@ -1,13 +1,13 @@
 """Stated probabilities beside what happened: the common input of all figures of calibration."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._validation import check_option, check_sample_weight
+from skroute._validation import check_option, check_sample_weight, counts_rows
 from skroute.reliability._read import read_outcomes
 
 __all__ = ["KINDS", "Pairs", "blocks", "read_pairs", "sum_by"]
@@ -31,6 +31,8 @@ class Pairs:
         Position of the top class; None classwise.
     weight : ndarray of shape (n_rows,) or None
         Positive weights.
+    repeats : bool
+        Whether the weights count equal rows; else they are importances, the largest of them 1.
     classes : ndarray of shape (n_classes,)
         The classes.
     """
@@ -39,6 +41,7 @@ class Pairs:
     truth: NDArray[np.intp]
     top: NDArray[np.intp] | None
     weight: NDArray[np.float64] | None
+    repeats: bool
     classes: NDArray[Any]
 
     def parts(self) -> list[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
@@ -51,11 +54,17 @@ class Pairs:
         """Return the weights, ones where none were given."""
         return np.ones(len(self.truth)) if self.weight is None else self.weight
 
+    def effective_weights(self) -> NDArray[np.float64]:
+        """Return the weights; importances scaled to add up to the effective number of rows (Kish)."""
+        weight = self.weights()
+        return weight if self.repeats else weight * (weight.sum() / (weight @ weight))
+
     def of(self, position: int) -> "Pairs":
         """Return the rows whose top class stands at a position."""
         rows = self.top == position
         weight = None if self.weight is None else self.weight[rows]
-        return Pairs(self.stated[rows], self.truth[rows], self.truth[rows] * 0 + position, weight, self.classes)
+        truth = self.truth[rows]
+        return replace(self, stated=self.stated[rows], truth=truth, top=np.full_like(truth, position), weight=weight)
 
 
 def read_pairs(
@@ -67,6 +76,7 @@ def read_pairs(
     classes: Any = None,
     kind: str = "top-label",
     sample_weight: Any = None,
+    weights: str = "auto",
     owner: str,
 ) -> Pairs:
     """Check labels, probabilities (or a log of predictions and confidences) and weights; drop rows without weight."""
@@ -79,7 +89,11 @@ def read_pairs(
             raise ValueError("sample_weight must be positive in at least one row, got zeros only.")
         truth, stated, weight = truth[kept], stated[kept], weight[kept]
         top = None if top is None else top[kept]
-    return Pairs(stated, truth, top, weight, labels)
+    repeats = counts_rows(weights, weight, owner)
+    if weight is not None and not repeats:
+        # Importances have no unit. In this one, equal weights are ones, and give the figures of no weights.
+        weight = weight / weight.max()
+    return Pairs(stated, truth, top, weight, repeats, labels)
 
 
 def blocks(n_rows: int) -> Iterator[slice]:

@@ -93,6 +93,7 @@ def area_under_risk_coverage(
     classes: Any = None,
     label: Any = None,
     sample_weight: Any = None,
+    weights: str = "auto",
 ) -> float:
     """Compute the mean error over all coverages: how well confidence tells right from wrong rows.
 
@@ -109,7 +110,12 @@ def area_under_risk_coverage(
     label : class, default=None
         Only the rows predicted as this class.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights, not negative; a whole weight counts as so many repetitions of the row, so their scale matters a little.
+        Weights, not negative.
+    weights : {"auto", "frequency", "importance"}, default="auto"
+        What the weights mean for the number of rows, on which the mean over coverages depends a little. "frequency": a
+        row of weight 3 stands for three equal rows. "importance": it counts three times as much and is still one row;
+        together they count as the effective number of rows. "auto": frequencies if all weights are whole numbers, else
+        importances.
 
     Returns
     -------
@@ -125,7 +131,8 @@ def area_under_risk_coverage(
     -----
     The mean form: the average, over k = 1 to n, of the error of the k most confident rows. Others integrate the curve
     by trapezoids, which differs by O(1/n). Rows of equal confidence count as if in random order, in expectation, so
-    that the order of the data does not matter.
+    that the order of the data does not matter. Importances are scaled to add up to the effective number of rows
+    (sum w)^2 / sum w^2, so that equal ones change nothing.
 
     References
     ----------
@@ -138,13 +145,16 @@ def area_under_risk_coverage(
     >>> area_under_risk_coverage(["a", "b", "a"], y_pred=["a", "a", "a"], confidence=[0.9, 0.6, 0.7])
     0.111...
     """
-    _, accepted, wrong = _accepted(y_true, y_prob, y_pred, confidence, classes, label, sample_weight)
+    pairs = _read(y_true, y_prob, y_pred, confidence, classes, label, sample_weight, weights)
+    _, block, wrong_block = _by_confidence(pairs, pairs.effective_weights())
+    accepted, wrong = np.cumsum(block), np.cumsum(wrong_block)
     before, wrong_before = np.append(0.0, accepted[:-1]), np.append(0.0, wrong[:-1])
-    share = (wrong - wrong_before) / (accepted - before)
+    # Not by differences of the sums: beside large weights the smallest leave no trace in them.
+    share = wrong_block / block
     # Inside a block of equal confidences the error of the first t rows is (a + share * t) / t in expectation; summed
     # over t = before + 1, ..., accepted it has this closed form, which serves real weights as well.
     outside = wrong_before - share * before
-    sums = share * (accepted - before) + outside * (digamma(accepted + 1.0) - digamma(before + 1.0))
+    sums = wrong_block + outside * (digamma(accepted + 1.0) - digamma(before + 1.0))
     return float(np.clip(sums.sum() / accepted[-1], 0.0, 1.0))
 
 
@@ -203,22 +213,36 @@ def coverage_at_risk(
     return float(accepted[good[-1]] / accepted[-1]) if good.size else 0.0
 
 
-def _accepted(
-    y_true: Any, y_prob: Any, y_pred: Any, confidence: Any, classes: Any, label: Any, sample_weight: Any
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _accepted(*data: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the distinct confidences, descending, and the weight of all and of wrong rows that reach each."""
-    pairs: Pairs = read_pairs(
+    pairs = _read(*data)
+    thresholds, block, wrong_block = _by_confidence(pairs, pairs.weights())
+    accepted = np.cumsum(block)
+    return thresholds, accepted, np.minimum(np.cumsum(wrong_block), accepted)
+
+
+def _read(
+    y_true: Any, y_prob: Any, y_pred: Any, confidence: Any, classes: Any, label: Any, sample_weight: Any,
+    weights: str = "auto",
+) -> Pairs:  # fmt: skip
+    """Return the rows that are predicted as `label`, all rows where it is None."""
+    pairs = read_pairs(
         y_true, y_prob, y_pred=y_pred, confidence=confidence, classes=classes, sample_weight=sample_weight,
-        owner="risk_coverage_curve",
+        weights=weights, owner="area_under_risk_coverage",
     )  # fmt: skip
-    if label is not None:
-        (position,) = label_positions([label], pairs.classes, "label")
-        pairs = pairs.of(position)
-        if not len(pairs.truth):
-            raise ValueError(f"label={label!r} is predicted in no row; there is no curve for it.")
+    if label is None:
+        return pairs
+    (position,) = label_positions([label], pairs.classes, "label")
+    pairs = pairs.of(position)
+    if not len(pairs.truth):
+        raise ValueError(f"label={label!r} is predicted in no row; there is no curve for it.")
+    return pairs
+
+
+def _by_confidence(
+    pairs: Pairs, weight: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the distinct confidences, descending, and the weight of all and of wrong rows that have each."""
     ((stated, right),) = pairs.parts()
-    weight = pairs.weights()
-    thresholds, block = np.unique(-stated, return_inverse=True)
-    accepted = np.cumsum(sum_by(block, weight))
-    wrong = np.cumsum(sum_by(block, weight * ~right))
-    return -thresholds, accepted, np.minimum(wrong, accepted)
+    confidences, group = np.unique(-stated, return_inverse=True)
+    return -confidences, sum_by(group, weight), sum_by(group, weight * ~right)

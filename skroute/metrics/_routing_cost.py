@@ -7,12 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._validation import check_sample_weight, encode_labels, label_positions, listed
+from skroute._validation import (
+    check_amount,
+    check_mapping,
+    check_sample_weight,
+    encode_labels,
+    label_positions,
+    listed,
+)
 from skroute.metrics._truth import align_labels, read_truth
 from skroute.routing import RouteTable
 
-__all__ = ["routing_cost"]
+__all__ = ["routing_cost", "two_cost_mean"]
 
+OWNER = "routing_cost"
 ACTIONS = ("watch", "escalate", "clarify")
 
 
@@ -51,8 +59,8 @@ def routing_cost(
     Raises
     ------
     ValueError
-        If there is no row, lengths differ, a label is missing or not in the table, a cost is missing or not finite, or
-        no weight is positive.
+        If there is no row, lengths differ, a label is missing or not in the table, a cost is missing or not finite, no
+        weight is positive, or none of several true labels is the label of a route.
 
     Examples
     --------
@@ -77,23 +85,28 @@ def routing_cost(
     weight = check_sample_weight(sample_weight, len(truth))
     if weight is not None and not weight.any():
         raise ValueError("sample_weight must be positive in at least one row.")
-    auto = routes.route == "auto"
     if costs is None:
-        for name, value in (("wrong_cost", wrong_cost), ("review_cost", review_cost)):
-            _check_cost(value, name)
         truth, labels = align_labels(truth, routes.label)
-        cost = np.where(auto, np.where(labels == truth, 0.0, wrong_cost), review_cost)
-        return float(np.average(cost, weights=weight))
-    classes, table = _cost_table(costs)
+        return two_cost_mean(truth == labels, routes, wrong_cost, review_cost, weight)
+    classes, table = _cost_table(check_mapping(costs, "costs", OWNER))
     actions = encode_labels(routes.label, classes, "routes.label").copy()
     for i, action in enumerate(ACTIONS):
         actions[routes.route == action] = len(classes) + i
     return float(np.average(table[encode_labels(truth, classes, "y_true"), actions], weights=weight))
 
 
-def _check_cost(value: Any, name: str) -> None:
-    if not isinstance(value, Real) or not 0.0 <= float(value) < np.inf:
-        raise ValueError(f"The {name!r} parameter must be a number of at least 0, got {value!r}.")
+def two_cost_mean(
+    right: NDArray[np.bool_],
+    routes: RouteTable,
+    wrong_cost: float,
+    review_cost: float,
+    weight: NDArray[np.float64] | None,
+) -> float:
+    """Return the mean cost of rows, given which labels are right: of a wrong auto row, and of a row that is held."""
+    wrong_cost = check_amount(wrong_cost, "wrong_cost", OWNER)
+    review_cost = check_amount(review_cost, "review_cost", OWNER)
+    cost = np.where(routes.route == "auto", np.where(right, 0.0, wrong_cost), review_cost)
+    return float(np.average(cost, weights=weight))
 
 
 def _cost_table(costs: Mapping[Any, Mapping[Any, float]]) -> tuple[NDArray[Any], NDArray[np.float64]]:
@@ -112,9 +125,14 @@ def _cost_table(costs: Mapping[Any, Mapping[Any, float]]) -> tuple[NDArray[Any],
     if rowless:
         raise ValueError(f"costs must hold a row for every class; {listed(rowless)} stands among the actions only.")
     for row, (label, by_action) in enumerate(costs.items()):
-        table[row, label_positions(by_action, names, f"costs[{label!r}]")] = list(by_action.values())
+        numbers = [cost if _is_number(cost) else np.nan for cost in by_action.values()]
+        table[row, label_positions(by_action, names, f"costs[{label!r}]")] = numbers
     missing = np.argwhere(~np.isfinite(table))
     if len(missing):
         row, action = missing[0]
         raise ValueError(f"costs[{list(costs)[row]!r}] must give a finite cost to the action {names[action]!r}.")
     return classes, table
+
+
+def _is_number(cost: Any) -> bool:
+    return isinstance(cost, Real) and not isinstance(cost, (bool, np.bool_))

@@ -116,7 +116,7 @@ def routing_report(
         it counts three times as much and is still one row, so that the interval follows the effective number of rows.
         "auto": frequencies if all weights are whole numbers, else importances.
     confidence_level : float, default=0.95
-        Of the interval of the error, in (0, 1).
+        Of the interval of the error, in [0, 1].
 
     Returns
     -------
@@ -150,34 +150,40 @@ def routing_report(
         np.unique(np.concatenate(align_labels(y_true, routes.label))) if classes is None else check_classes(classes)
     )
     truth, routed = encode_labels(y_true, labels, "y_true"), encode_labels(routes.label, labels, "routes.label")
-    given = check_sample_weight(sample_weight, len(y_true))
-    weight = np.ones(len(y_true)) if given is None else given
-    if not weight.any():
-        raise ValueError("sample_weight must be positive in at least one row.")
+    weight = check_sample_weight(sample_weight, len(y_true))
+    route = routes.route
+    if weight is not None:
+        kept = weight > 0.0
+        if not kept.any():
+            raise ValueError("sample_weight must be positive in at least one row.")
+        truth, routed, route, weight = truth[kept], routed[kept], route[kept], weight[kept]
+    repeats = counts_rows(weights, weight, "routing_report")
 
-    def by(codes: NDArray[np.intp], rows: NDArray[np.bool_], values: NDArray[np.float64] = weight) -> Any:
-        """Sum over all rows, then over those of each class."""
+    def by(codes: NDArray[np.intp], rows: NDArray[np.bool_], power: int = 1) -> Any:
+        """Sum (powers of) weights over all rows, then over those of each class."""
+        values = np.ones(len(rows)) if weight is None else weight**power
         sums = np.bincount(codes[rows], weights=values[rows], minlength=len(labels))
         return np.concatenate([[values[rows].sum()], sums])
 
-    auto = routes.route == "auto"
+    auto = route == "auto"
     wrong = auto & (truth != routed)
-    n_auto, n_wrong = by(routed, auto), by(routed, wrong)
+    n_wrong = by(routed, wrong)
+    # As a sum, so that rounding cannot make the wrong rows outweigh all rows.
+    n_auto = by(routed, auto & ~wrong) + n_wrong
     with np.errstate(invalid="ignore", divide="ignore"):
         error = n_wrong / n_auto
-        effective = n_auto if counts_rows(weights, given, "routing_report") else n_auto**2 / by(routed, auto, weight**2)
-    effective = np.nan_to_num(effective)
+        effective = np.nan_to_num(n_auto if repeats else n_auto**2 / by(routed, auto, power=2))
     low, high = exact_interval(np.nan_to_num(error) * effective, effective, confidence_level=confidence_level)
     return RoutingReport(
         label=np.array([None, *labels.tolist()], dtype=object),
-        total=by(truth, np.ones(len(truth), dtype=bool)),
+        total=by(truth, np.full(len(truth), fill_value=True)),
         auto=n_auto,
         wrong=n_wrong,
         error=error,
         error_low=low,
         error_high=high,
-        watched=by(truth, routes.route == "watch"),
-        escalated=by(truth, routes.route == "escalate"),
-        clarified=by(truth, routes.route == "clarify"),
+        watched=by(truth, route == "watch"),
+        escalated=by(truth, route == "escalate"),
+        clarified=by(truth, route == "clarify"),
         missed=by(truth, wrong),
     )

@@ -116,17 +116,22 @@ def _decompose(
 ) -> tuple[float, float, float]:
     """Return the mean score of the forecast, of its recalibration, and of the base rate."""
     values, group = np.unique(stated, return_inverse=True)
-    total = sum_by(group, weight)
-    frequency = sum_by(group, weight * right) / total
-    total /= total.sum()
-    base = min(1.0, float(total @ frequency))
-    recalibrated = np.clip(isotonic_regression(frequency, weights=total).x, 0.0, 1.0)
+    # Hits and misses by themselves: a frequency of 1 may hide a miss of small weight, whose logarithm is infinite.
+    sums = np.stack([sum_by(group, weight * right), sum_by(group, weight * ~right)])
+    hits, misses = sums / sums.sum()
+    pools = isotonic_regression(hits / (hits + misses), weights=hits + misses).blocks
+    given = (
+        hits @ (1.0 - values) ** 2 + misses @ values**2
+        if score == "brier"
+        else -float(np.sum(xlogy(hits, values) + xlog1py(misses, -values)))
+    )
+    pooled = _frequency_score(np.add.reduceat(hits, pools[:-1]), np.add.reduceat(misses, pools[:-1]), score)
+    return float(given), pooled, _frequency_score(hits.sum(), misses.sum(), score)
 
-    def mean(forecast: NDArray[np.float64]) -> float:
-        # By groups of equal forecasts: of their rows, a share of `frequency` were hits.
-        if score == "brier":
-            return float(total @ (frequency * (1.0 - forecast) ** 2 + (1.0 - frequency) * forecast**2))
-        with np.errstate(divide="ignore"):
-            return float(-total @ (xlogy(frequency, forecast) + xlog1py(1.0 - frequency, -forecast)))
 
-    return mean(values), mean(recalibrated), mean(np.full_like(values, base))
+def _frequency_score(hits: Any, misses: Any, score: str) -> float:
+    """Return the mean score of forecasts that are the frequencies of their own rows."""
+    total = hits + misses
+    if score == "brier":
+        return float(np.sum(hits * (misses / total)))
+    return -float(np.sum(xlogy(hits, hits / total) + xlogy(misses, misses / total)))

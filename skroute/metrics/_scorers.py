@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
 from skroute._validation import check_sample_weight, listed
 from skroute.metrics._figures import PROBA_FIGURES, ROUTE_FIGURES
-from skroute.metrics._routing_cost import routing_cost
-from skroute.metrics._truth import read_truth
+from skroute.metrics._routing_cost import routing_cost, two_cost_mean
+from skroute.metrics._truth import read_truth, right_rows, unknown_labels
 from skroute.routing._reach import reach
 
 __all__ = ["FigureScorer", "RouteScorer", "get_scorer", "get_scorer_names"]
@@ -48,22 +49,29 @@ class _Scorer(BaseEstimator):
             proba = estimator.predict_proba(X)
             routes = estimator.policy_.explain(proba) if wants_routes else None
         _check_lengths(truth, routes if routes is not None else proba)
+        unknown = unknown_labels(truth, np.asarray(estimator.classes_))
+        if wants_proba:
+            proba, classes = _extend(proba, estimator.classes_, unknown)
+        right: Any = right_rows(truth, routes.label) if wants_routes else None
         figures = {}
         for name in names:
             if name in PROBA_FIGURES:
-                figures[name] = PROBA_FIGURES[name](truth, proba, classes=estimator.classes_, sample_weight=weight)
-            elif name == COST:
-                figures[name] = -routing_cost(
-                    truth,
-                    routes,
-                    costs=self.costs,
-                    wrong_cost=self.wrong_cost,
-                    review_cost=self.review_cost,
-                    sample_weight=weight,
-                )
+                figures[name] = PROBA_FIGURES[name](truth, proba, classes=classes, sample_weight=weight)
+            elif name != COST:
+                figures[name] = ROUTE_FIGURES[name](right, routes, weight)
+            elif self.costs is None:
+                figures[name] = -two_cost_mean(right, routes, self.wrong_cost, self.review_cost, weight)
             else:
-                figures[name] = ROUTE_FIGURES[name](truth, routes, weight)
+                figures[name] = -routing_cost(truth, routes, costs=self.costs, sample_weight=weight)
         return figures
+
+
+def _extend(proba: Any, classes: NDArray[Any], labels: list[Any]) -> tuple[Any, NDArray[Any]]:
+    """Add classes that the training rows lacked, of probability 0: their rows are wrong ones, and no fold is lost."""
+    if not labels:
+        return proba, classes
+    zeros = np.zeros((len(proba), len(labels)))
+    return np.column_stack([proba, zeros]), np.array([*classes.tolist(), *labels], dtype=object)
 
 
 def _check_lengths(truth: NDArray[Any], predicted: Any) -> None:
@@ -165,6 +173,11 @@ class RouteScorer(_Scorer):
         -------
         figures : dict of str to float
         """
+        if isinstance(self.figures, str):
+            raise ValueError(
+                f"figures must be a sequence of names or None, got {self.figures!r}; pass [{self.figures!r}], or use "
+                f"get_scorer({self.figures!r})."
+            )
         names = ALL_ROUTE_FIGURES if self.figures is None else tuple(self.figures)
         _check_names(names)
         return self._measure(names, estimator, X, y_true, sample_weight)
@@ -283,7 +296,8 @@ def get_scorer(name: str) -> FigureScorer:
     Besides the figures of routing (see `RouteScorer`) there are those of calibration, for any classifier with
     predict_proba: "neg_calibration_error" (top-label, 15 equally wide bins), "neg_classwise_calibration_error",
     "neg_smooth_calibration_error", "neg_brier_miscalibration" and "brier_discrimination" (both averaged over the
-    classes), "neg_area_under_risk_coverage", and "coverage_at_risk" (at 5 % error).
+    classes), "neg_area_under_risk_coverage", and "coverage_at_risk" (at 5 % error). A class that the training fold
+    lacked has probability 0 in all of them; labels of which none is a class of the estimator are an error.
 
     Examples
     --------

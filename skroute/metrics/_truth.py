@@ -1,21 +1,29 @@
-"""True labels beside the labels of routes."""
+"""True labels beside the labels of routes and the classes of an estimator."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._validation import column, distinct_labels, listed
+from skroute._validation import column, distinct_labels, is_text, listed
 
-__all__ = ["align_labels", "read_truth"]
+__all__ = ["align_labels", "read_truth", "right_rows", "unknown_labels"]
 
 
 def read_truth(y_true: Any) -> NDArray[Any]:
     """Return the true labels as an array; refuse missing ones, which would pass for wrong rows."""
     truth = column(y_true, "y_true")
-    if truth.dtype.kind in "fO":
+    if truth.dtype.kind in "fcmMO":
         distinct_labels(truth, "y_true")
     return truth
+
+
+def right_rows(truth: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which true labels equal the labels of routes: text and numbers by their text."""
+    if is_text(truth) != is_text(labels):
+        truth, labels = truth.astype(str), labels.astype(str)
+    right: NDArray[np.bool_] = truth == labels
+    return right
 
 
 def align_labels(truth: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -24,18 +32,35 @@ def align_labels(truth: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[Any
     Raises
     ------
     ValueError
-        If one is text, the other is not, and nothing matches: then they do not name the same classes.
+        If nothing matches: then they do not name the same classes.
     """
-    if not len(truth) or _is_text(truth) == _is_text(labels):
-        return truth, labels
-    texts = truth.astype(str), labels.astype(str)
-    if not np.isin(*texts).any():
+    mixed = is_text(truth) != is_text(labels)
+    if mixed:
+        truth, labels = truth.astype(str), labels.astype(str)
+    named, routed = np.unique(truth).tolist(), np.unique(labels).tolist()
+    # Of one type, a single label on either side may be the wrong one by chance.
+    if set(named).isdisjoint(routed) and len(truth) and (mixed or min(len(named), len(routed)) > 1):
         raise ValueError(
-            f"y_true must name the classes of the routes; it holds {listed(np.unique(truth), 3)}, the routes "
-            f"{listed(np.unique(labels), 3)}."
+            f"y_true must name the classes of the routes; it holds {listed(named, 3)}, the routes {listed(routed, 3)}. "
+            "Pass the labels that the classifier was fitted on."
         )
-    return texts
+    return truth, labels
 
 
-def _is_text(labels: NDArray[Any]) -> bool:
-    return np.asarray(labels.tolist()).dtype.kind in "US"
+def unknown_labels(truth: NDArray[Any], classes: NDArray[Any]) -> list[Any]:
+    """Return the true labels that are no class of an estimator, by value or by text.
+
+    Raises
+    ------
+    ValueError
+        If none is one: then they do not name the same classes.
+    """
+    labels, known = distinct_labels(truth, "y_true").tolist(), classes.tolist()
+    names = {*known, *map(str, known)}
+    unknown = [label for label in labels if label not in names and str(label) not in names]
+    if labels and len(unknown) == len(labels):
+        raise ValueError(
+            f"y_true must name the classes of the estimator; it holds {listed(labels, 3)}, the classes are "
+            f"{listed(known, 3)}. Pass the labels that it was fitted on."
+        )
+    return unknown

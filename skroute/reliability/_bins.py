@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._validation import check_count, column
+from skroute._validation import check_count, column, real_numbers
 
-__all__ = ["assign_bins", "quantile_edges", "read_edges", "uniform_edges"]
+__all__ = ["BIN_LIMIT", "assign_bins", "quantile_edges", "read_edges", "uniform_edges"]
 
+# No data fill more, and a mistaken number must not exhaust the memory.
+BIN_LIMIT = 10**6
 # Up to so many bins, one vectorised comparison an edge beats the binary search by a factor of up to ten.
 FEW_BINS = 64
 # Up to so many bins, values near an edge are rare enough to be looked at one by one.
@@ -58,8 +60,8 @@ def quantile_edges(values: NDArray[Any], n_bins: int, weight: NDArray[np.float64
 def read_edges(n_bins: Any, owner: str) -> NDArray[np.float64] | int:
     """Return the parameter `n_bins` as a count, or as the ascending edges that it gives."""
     if np.ndim(n_bins) == 0:
-        return check_count(n_bins, "n_bins", owner)
-    edges = column(n_bins, "n_bins").astype(np.float64)
+        return check_count(n_bins, "n_bins", owner, most=BIN_LIMIT)
+    edges = real_numbers(column(n_bins, "n_bins"), "n_bins")
     if len(edges) < 2 or edges[0] != 0.0 or edges[-1] != 1.0 or not (np.diff(edges) > 0).all():
         raise ValueError(
             f"The 'n_bins' parameter of {owner} must be an int or edges that ascend from 0 to 1. "

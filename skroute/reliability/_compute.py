@@ -82,7 +82,8 @@ def reliability_table(
     weights : {"auto", "frequency", "importance"}, default="auto"
         What the weights mean for counts, intervals, verdicts and marks. "frequency": a row of weight 3 stands for three
         equal rows. "importance": it counts three times as much and is still one row, so that the uncertainty follows
-        the effective number of rows. "auto": frequencies if all weights are whole numbers, else importances.
+        the effective number of rows. "auto": frequencies if all weights are whole numbers (of 2**53 rows at most), else
+        importances.
 
     Returns
     -------

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from skroute._validation import check_level
+from skroute._validation import check_level, real_numbers
 
 __all__ = ["exact_interval"]
 
@@ -65,7 +65,7 @@ def exact_interval(
 
 
 def _numbers(values: Any, name: str) -> NDArray[np.float64]:
-    array = np.asarray(values, dtype=np.float64)
+    array = real_numbers(np.asarray(values), name)
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, got {array[~np.isfinite(array)][0]}.")
     return array

@@ -34,11 +34,10 @@ def inverted_groups(
         True where a pair of bins has a p-value of at most `FALSE_ALARM_RATE` over the number of tested pairs in all
         groups (Bonferroni), so that the rate holds for the whole table.
     """
-    first, second = np.triu_indices(hits.shape[1], 1)
-    group, pair = np.nonzero(tested[:, first] & tested[:, second])
+    group, first, second = _tested_pairs(tested)
     n_pairs = len(group)
-    hits_a, trials_a = hits[group, first[pair]], trials[group, first[pair]]
-    hits_b, trials_b = hits[group, second[pair]], trials[group, second[pair]]
+    hits_a, trials_a = hits[group, first], trials[group, first]
+    hits_b, trials_b = hits[group, second], trials[group, second]
     # The tails are costly, and the bound is out of reach for a small fall. Leaving it out cannot add a false alarm.
     pooled = (hits_a + hits_b) / (trials_a + trials_b)
     error = np.sqrt(pooled * (1.0 - pooled) * (1.0 / trials_a + 1.0 / trials_b))
@@ -48,6 +47,17 @@ def inverted_groups(
     inverted = np.zeros(len(hits), dtype=bool)
     inverted[group[p_value * n_pairs <= FALSE_ALARM_RATE]] = True
     return inverted
+
+
+def _tested_pairs(tested: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Return group, lower and higher bin of every pair of tested bins."""
+    pairs = []
+    for group, bins in enumerate(map(np.flatnonzero, tested)):
+        # Of these bins only: of thousands, most are empty.
+        lower, higher = np.triu_indices(len(bins), 1)
+        pairs.append(np.stack([np.full_like(lower, group), bins[lower], bins[higher]]))
+    groups, first, second = np.concatenate(pairs, axis=1)
+    return groups, first, second
 
 
 def _fall_p_value(

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._rows import RANGE_TOLERANCE, clean_blocks, within_unit
+from skroute._rows import check_unit, clean_blocks
 from skroute._validation import (
     MOST_WHOLE_NUMBERS,
     check_classes,
@@ -13,7 +13,9 @@ from skroute._validation import (
     column,
     distinct_labels,
     encode_labels,
+    is_text,
     listed,
+    real_numbers,
 )
 
 __all__ = ["read_outcomes"]
@@ -61,11 +63,17 @@ def _read_log(
         raise ValueError("Pass y_prob, or y_pred and confidence together; got neither in full.")
     if kind != "top-label":
         raise ValueError(f"The kind {kind!r} needs y_prob; with y_pred and confidence, kind must be 'top-label'.")
-    y_pred, values = column(y_pred, "y_pred"), _check_confidence(confidence)
+    y_pred, values = column(y_pred, "y_pred"), column(confidence, "confidence")
+    values = check_unit(real_numbers(values, "confidence"), "confidence")
     _check_length(y_pred, "y_pred", y_true)
     _check_length(values, "confidence", y_true)
     if classes is None:
         found = [_distinct(y_true, "y_true"), _distinct(y_pred, "y_pred")]
+        if is_text(found[0]) != is_text(found[1]) and not np.isin(found[0].astype(str), found[1].astype(str)).any():
+            raise ValueError(
+                f"y_true and y_pred must name the same classes; y_true holds {listed(found[0].tolist(), 3)}, y_pred "
+                f"{listed(found[1].tolist(), 3)}, as text in one of them only. Give both the same type."
+            )
         classes = _distinct(np.concatenate(found), "y_true and y_pred")
         if len(classes) < 2:
             raise ValueError(f"y_true and y_pred hold one class only ({classes[0]}): pass classes=, all the classes.")
@@ -78,24 +86,11 @@ def _check_length(values: NDArray[Any], name: str, y_true: NDArray[Any]) -> None
         raise ValueError(f"{name} must have one row a label: {len(y_true)} labels in y_true, got {len(values)} rows.")
 
 
-def _check_confidence(confidence: Any) -> NDArray[np.float64]:
-    try:
-        values = column(confidence, "confidence").astype(np.float64, copy=False)
-    except (TypeError, ValueError):
-        raise ValueError("confidence must be one number in [0, 1] a row.") from None
-    if len(values) and within_unit(values):
-        return values
-    bad = np.flatnonzero(~((values >= -RANGE_TOLERANCE) & (values <= 1.0 + RANGE_TOLERANCE)))
-    if bad.size:
-        raise ValueError(f"confidence must be finite and lie in [0, 1], got {values[bad[0]]} in row {bad[0]}.")
-    return np.clip(values, 0.0, 1.0)
-
-
 def _distinct(labels: NDArray[Any], name: str) -> NDArray[Any]:
     """Return the sorted distinct labels."""
     if labels.dtype.kind in "iu":
         low, high = labels.min(), labels.max()
-        if int(high) - int(low) < MOST_WHOLE_NUMBERS:
+        if int(high) - int(low) < MOST_WHOLE_NUMBERS and int(high) <= np.iinfo(np.intp).max:
             return _distinct_whole_numbers(labels, np.arange(int(low), int(high) + 1).astype(labels.dtype))
     return distinct_labels(labels, name)
 

@@ -20,6 +20,7 @@ from skroute.reliability._sums import GRID, STATISTICS, exact_ratio
 __all__ = ["ReliabilityTable"]
 
 KINDS = ("top-label", "classwise")
+SQUARE_ROUNDING = Fraction(1, 2**50)
 LAYOUT = ("classes", "kind", "edges", "min_count", "confidence_level", "tolerance")
 
 
@@ -234,9 +235,7 @@ class ReliabilityTable(Tabular):
         shape = (len(STATISTICS), len(layout["classes"]), np.size(layout["edges"]) - 1)
         if sums.shape != shape:
             raise ValueError(f"The sums in state must have shape {shape} like its classes and edges, got {sums.shape}.")
-        count, weight, squared_weight, hits, confidence = sums
-        sound = (sums >= 0).all() and (hits <= weight).all() and (confidence <= weight * GRID).all()
-        if not sound or ((count > 0) != (weight > 0)).any() or ((count > 0) != (squared_weight > 0)).any():
+        if not _sound(sums, layout["edges"]):
             raise ValueError("The sums in state contradict each other: no rows can have made them.")
         return cls(**layout, sums=sums)
 
@@ -260,6 +259,27 @@ def _plain(value: Any) -> Any:
 
 def _exact(text: str) -> int | Fraction:
     return Fraction(text) if "/" in text else int(text)
+
+
+def _sound(sums: NDArray[np.object_], edges: NDArray[np.float64]) -> bool:
+    """Return whether rows can have made the sums, shape (5, n_classes, n_bins)."""
+    count, weight, squared_weight, hits, confidence = sums
+    low, high = (np.array([Fraction(edge) for edge in ends], dtype=object) for ends in (edges[:-1], edges[1:]))
+    # Squares of weights are rounded, once each, and confidences to half a unit of the grid.
+    square = weight * weight * (1 + SQUARE_ROUNDING)
+    rules = [
+        sums >= 0,
+        [number.denominator == 1 for number in count.flat],
+        count.sum() <= np.iinfo(np.int64).max,
+        (count > 0) == (weight > 0),
+        (count > 0) == (squared_weight > 0),
+        squared_weight <= square,
+        weight * weight <= count * squared_weight * (1 + SQUARE_ROUNDING),
+        hits <= weight,
+        weight * (low * GRID - 1) <= confidence,
+        confidence <= weight * (high * GRID + 1),
+    ]
+    return all(np.all(rule) for rule in rules)
 
 
 def _effective(sums: NDArray[np.object_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -123,3 +123,35 @@ def test_norms_are_ordered_and_lie_in_the_unit_interval(hits, stated, n_bins):
 def test_bad_settings_are_named(log_of, change, message):
     with pytest.raises(ValueError, match=message):
         calibration_error(**log_of([True, False], [0.5, 0.4]), **change)
+
+
+def test_chance_follows_the_effective_number_of_rows(log_of):
+    hits, weight = np.array([True, False, True, True]), np.array([0.5, 1.5, 2.5, 0.25])
+    log = log_of(hits, [0.01] * 4)
+    accuracy, n = weight @ hits / weight.sum(), weight.sum() ** 2 / (weight @ weight)
+    expected = math.sqrt((accuracy - 0.01) ** 2 - accuracy * (1 - accuracy) / (n - 1))
+    for scale in (1e-6, 1.0, 1e6 / 3):
+        found = calibration_error(**log, norm="l2", debias=True, sample_weight=weight * scale)
+        assert found == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("strategy", ["uniform", "quantile"])
+def test_equal_importances_are_no_weights(forecasts, log_of, strategy):
+    hits, stated, _ = forecasts
+    settings = log_of(hits, stated) | {"norm": "l2", "debias": True, "strategy": strategy}
+    plain = calibration_error(**settings)
+    assert calibration_error(**settings, sample_weight=np.full(400, 1 / 400)) == pytest.approx(plain, rel=1e-12)
+    tripled = settings | {"sample_weight": np.full(400, 3)}
+    assert calibration_error(**tripled, weights="importance") == pytest.approx(plain, rel=1e-12)
+    assert calibration_error(**tripled) > plain
+
+
+@pytest.mark.parametrize("debias", ["no", 1, None])
+def test_debias_is_true_or_false(log_of, debias):
+    with pytest.raises(ValueError, match=r"'debias' parameter of calibration_error must be True or False\. Got"):
+        calibration_error(**log_of([True, False], [0.5, 0.4]), norm="l2", debias=debias)
+
+
+def test_bins_without_number_are_refused(log_of):
+    with pytest.raises(ValueError, match=r"'n_bins' parameter .* at least 1 and at most 1000000\. Got 1000001"):
+        calibration_error(**log_of([True, False], [0.5, 0.4]), n_bins=10**6 + 1)

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from skroute.metrics import calibration_test
+from skroute.metrics._calibration_test import _tail_of_largest, _tail_of_range
 
 TESTS = ["spiegelhalter", "ks", "kuiper"]
 
@@ -59,14 +60,11 @@ def test_statistic_and_pvalue_agree_with_the_formulas(log_of, test, bend, weight
     assert result.pvalue == pytest.approx(PVALUES[test](expected), abs=1e-12)
 
 
-# Rows of equal forecasts move the walk in one step, so that one row of probability 1/2 gives any statistic wanted.
 @pytest.mark.parametrize("statistic", [0.01, 0.15, 0.21, 0.39, 0.41, 0.7, 1.0, 1.5, 2.5, 4.0, 5.9])
-@pytest.mark.parametrize("test", ["ks", "kuiper"])
-def test_the_tails_agree_with_another_series(log_of, test, statistic):
-    result = calibration_test(**log_of([True], [0.5]), test=test, sample_weight=[statistic**2])
-    assert result.statistic == pytest.approx(statistic)
-    assert result.pvalue == pytest.approx(PVALUES[test](statistic), abs=1e-12)
-    assert 0.0 <= result.pvalue <= 1.0
+@pytest.mark.parametrize(("test", "tail"), [("ks", _tail_of_largest), ("kuiper", _tail_of_range)])
+def test_the_tails_agree_with_another_series(test, tail, statistic):
+    assert tail(statistic) == pytest.approx(PVALUES[test](statistic), abs=1e-12)
+    assert 0.0 <= tail(statistic) <= 1.0
 
 
 @pytest.mark.parametrize(("test", "factor"), [("spiegelhalter", 2), ("ks", 4), ("kuiper", 8)])
@@ -179,3 +177,47 @@ def test_a_common_boldness_is_seen_by_spiegelhalters_test_first(log_of):
 def test_other_tests_are_refused(log_of):
     with pytest.raises(ValueError, match="'test' parameter"):
         calibration_test(**log_of([True, False], [0.5, 0.4]), test="hosmer-lemeshow")
+
+
+def weighted_pvalues(log_of, n_sets, test):
+    """Return p-values where probabilities are true and rows have importances that differ widely."""
+    rng = np.random.default_rng(11)
+    found = []
+    for _ in range(n_sets):
+        stated, weight = rng.random(10_000), rng.exponential(size=10_000) ** 2
+        log = log_of(rng.random(10_000) < stated, stated)
+        found.append(calibration_test(**log, test=test, sample_weight=weight).pvalue)
+    return np.array(found)
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_importances_keep_the_level(log_of, test):
+    # As if they counted rows, more than a third of these data sets would be rejected.
+    assert abs(np.mean(weighted_pvalues(log_of, 300, test) <= 0.05) - 0.05) < 3 * math.sqrt(0.05 * 0.95 / 300)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("test", TESTS)
+def test_importances_keep_the_level_over_many_data_sets(log_of, test):
+    assert abs(np.mean(weighted_pvalues(log_of, 2000, test) <= 0.05) - 0.05) < 3 * math.sqrt(0.05 * 0.95 / 2000)
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_the_scale_of_importances_does_not_matter(forecasts, log_of, test):
+    hits, stated, _ = forecasts
+    log = log_of(hits, stated)
+    plain = calibration_test(**log, test=test)
+    assert calibration_test(**log, test=test, sample_weight=np.full(400, 1 / 400)) == plain
+    assert calibration_test(**log, test=test, sample_weight=np.full(400, 3), weights="importance") == plain
+    assert calibration_test(**log, test=test, sample_weight=np.full(400, 3)).pvalue < plain.pvalue
+    weight = np.random.default_rng(0).exponential(size=400)
+    small, large = (calibration_test(**log, test=test, sample_weight=weight * scale) for scale in (1e-9, 7e9))
+    assert (small.statistic, small.pvalue) == pytest.approx((large.statistic, large.pvalue), rel=1e-9)
+
+
+def test_importances_count_squared_in_the_variance(log_of):
+    log = log_of([True, False, True], [0.9, 0.6, 0.2])
+    weight, stated, hits = np.array([0.5, 2.0, 1.5]), np.array([0.9, 0.6, 0.2]), np.array([1, 0, 1])
+    lean = 1 - 2 * stated
+    expected = (weight * (hits - stated) * lean).sum() / math.sqrt((weight**2 * lean**2 * stated * (1 - stated)).sum())
+    assert calibration_test(**log, sample_weight=weight).statistic == pytest.approx(expected, rel=1e-12)

@@ -129,7 +129,9 @@ def test_one_dimension_is_the_probability_of_the_second_class(figure, sample):
     y, proba, classes, _ = sample
     y, classes = np.where(y == classes[1], classes[1], classes[0]), classes[:2]
     stated = proba[:, 1]
-    assert_same(figure(y, stated, classes=classes), figure(y, np.column_stack([1 - stated, stated]), classes=classes))
+    # They are multiples of 1/40, and so must be their complements.
+    both = np.column_stack([np.round(40 * (1 - stated)) / 40, stated])
+    assert_same(figure(y, stated, classes=classes), figure(y, both, classes=classes))
 
 
 @every_log_figure
@@ -201,11 +203,11 @@ BAD = {
     "lengths of labels in a log": (LOG | {"y_pred": ["a", "b"]}, "3 labels in y_true, got 2 rows"),
     "NaN": ({"y_prob": np.where(P == 0.8, np.nan, P)}, "row 1 holds nan"),
     "infinite": ({"y_prob": np.where(P == 0.8, np.inf, P)}, "row 1 holds inf"),
-    "NaN in a log": (LOG | {"confidence": [0.5, np.nan, 0.7]}, "nan in row 1"),
+    "NaN in a log": (LOG | {"confidence": [0.5, np.nan, 0.7]}, "confidence must hold .* row 1 holds nan"),
     "NaN as label": ({"y_true": [0.0, np.nan, 1.0]}, "must not hold NaN; row 1"),
     "None as label": ({"y_true": np.array(["a", None, "b"], dtype=object)}, "without missing values"),
     "outside [0, 1]": ({"y_prob": P + [[0.3, -0.3]]}, "row 0 holds 1.2"),
-    "outside [0, 1] in a log": (LOG | {"confidence": [0.5, 1.2, 0.7]}, "1.2 in row 1"),
+    "outside [0, 1] in a log": (LOG | {"confidence": [0.5, 1.2, 0.7]}, "confidence must hold .* row 1 holds 1.2"),
     "sums": ({"y_prob": 0.9 * P}, "sum to 1 .* row 0 sums to 0.9"),
     "unknown label": ({"y_true": ["a", "b", "c"], "classes": ["a", "b"]}, "'c', which is not a class"),
     "unknown prediction": (LOG | {"y_pred": ["a", "b", "c"], "classes": ["a", "b"]}, "'c', which is not a class"),
@@ -213,6 +215,35 @@ BAD = {
     "NaN weights": ({"sample_weight": [1, np.nan, 1]}, "finite .* in row 1"),
     "zero weights": ({"sample_weight": [0, 0, 0]}, "positive in at least one row"),
     "too few weights": ({"sample_weight": [1, 1]}, "3 rows, got 2 weights"),
+    "a missing label in a list": ({"y_true": ["a", "b", np.nan]}, "y_true must hold labels .* without missing values"),
+    "a missing prediction in a list": (LOG | {"y_pred": ["a", np.nan, "b"]}, "y_pred must .* without missing values"),
+    "a missing class in a list": ({"classes": ["a", np.nan]}, "classes must not hold missing labels"),
+    "text and numbers": ({"y_true": ["a", "b", 1]}, "y_true must hold labels of one type"),
+    "only None": ({"y_true": [None] * 3, "classes": ["None", "x"]}, "without missing values"),
+    "one None": ({"y_true": [None], "y_prob": [[0.5, 0.5]], "classes": ["None", "x"]}, "must not hold None; row 0"),
+    "numbers beside their text": (
+        LOG | {"y_true": [1.0, 2.0, 1.0], "y_pred": ["1", "2", "1"]},
+        "y_true and y_pred must name the same classes; y_true holds 1.0, 2.0, y_pred 1, 2",
+    ),
+    "masked labels": ({"y_true": np.ma.masked_equal(Y, "b")}, "y_true must not hold masked values"),
+    "masked weights": (
+        {"sample_weight": np.ma.masked_equal([1, 2, 3], 2)},
+        "sample_weight must not hold masked values",
+    ),
+    "masked confidence": (
+        LOG | {"confidence": np.ma.masked_less([0.5, 0.6, 0.7], 0.55)},
+        "confidence .* masked values",
+    ),
+    "confidence as text": (LOG | {"confidence": ["0.5", "0.6", "0.7"]}, "confidence must hold real numbers, got <U3"),
+    "complex confidence": (
+        LOG | {"confidence": [0.5 + 0j, 0.6, 0.7]},
+        "confidence must hold real numbers, got complex",
+    ),
+    "times": (LOG | {"confidence": np.zeros(3, dtype="m8[s]")}, "confidence must hold real numbers, got timedelta64"),
+    "ragged": ({"y_prob": [[0.9, 0.1], [0.2, 0.8], [1.0]]}, "y_prob must hold rows of equal length"),
+    "lazy": ({"y_prob": pl.LazyFrame(P)}, r"y_prob must hold its values, got a LazyFrame; pass y_prob.collect\(\)"),
+    "one dimension": ({"y_prob": [0.1, 1.5, 0.3]}, r"y_prob must hold finite .*; row 1 holds 1\.5\."),
+    "not a time": ({"y_true": np.array(["2026-01-01", "NaT", "NaT"], "M8[ns]")}, "y_true must not hold NaT; row 1"),
     "nothing": ({"y_prob": None}, "got neither in full"),
     "half a log": ({"y_prob": None, "y_pred": Y}, "got neither in full"),
     "both": (LOG | {"y_prob": P}, "got both"),
@@ -227,6 +258,31 @@ def test_bad_input_is_named(function, change, message):
     given = change if "confidence" in change else {"y_true": Y, "y_prob": P} | change
     with pytest.raises(ValueError, match=message):
         function(**given)
+
+
+@pytest.mark.parametrize("function", [area_under_risk_coverage, calibration_error, calibration_test])
+def test_weights_mean_one_of_three(function):
+    with pytest.raises(ValueError, match=f"'weights' parameter of {function.__name__} must be one of"):
+        function(Y, P, sample_weight=[1, 2, 3], weights="counts")
+    with pytest.raises(ValueError, match=r"whole numbers where weights='frequency', got 0\.5 in row 1"):
+        function(Y, P, sample_weight=[1, 0.5, 3], weights="frequency")
+    with pytest.raises(ValueError, match="count at most 9007199254740992 rows where weights='frequency', got 2e"):
+        function(Y, P, sample_weight=[1, 2e16, 3], weights="frequency")
+
+
+@every_figure
+def test_more_rows_than_floats_can_count_are_importances(figure, sample):
+    y, proba, classes, weight = sample
+    large = figure(y, proba, classes=classes, sample_weight=weight * 1e17)
+    assert_same(large, figure(y, proba, classes=classes, sample_weight=weight / 7), rtol=1e-9)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
+def test_large_whole_labels_are_labels(function):
+    labels = np.array([2**63 + 5, 2**63 + 7], dtype=np.uint64)
+    codes = np.array([0, 1, 0])
+    assert_same(function(labels[codes], P), function(codes, P))
+    assert_same(function(labels[codes], P, classes=labels), function(codes, P))
 
 
 @pytest.mark.parametrize(

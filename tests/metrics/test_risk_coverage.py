@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.special import digamma
 from strategies import levels, unhurried
 
 from skroute.metrics import area_under_risk_coverage, coverage_at_risk, risk_coverage_curve
@@ -130,3 +131,32 @@ def test_a_label_may_be_false(log_of):
 def test_the_allowed_risk_is_a_share(log_of, max_risk):
     with pytest.raises(ValueError, match="'max_risk' parameter of coverage_at_risk"):
         coverage_at_risk(**log_of([True, False], [0.5, 0.4]), max_risk=max_risk)
+
+
+def test_the_scale_of_importances_does_not_matter(forecasts, log_of):
+    hits, stated, _ = forecasts
+    log = log_of(hits, stated)
+    plain = area_under_risk_coverage(**log)
+    assert area_under_risk_coverage(**log, sample_weight=np.full(400, 1 / 400)) == plain
+    assert area_under_risk_coverage(**log, sample_weight=np.full(400, 3), weights="importance") == plain
+    assert area_under_risk_coverage(**log, sample_weight=np.full(400, 3)) != plain
+    weight = np.random.default_rng(0).exponential(size=400)
+    small, large = (area_under_risk_coverage(**log, sample_weight=weight * scale) for scale in (1e-9, 7e9))
+    assert small == pytest.approx(large, rel=1e-12)
+
+
+def test_importances_count_as_their_effective_number_of_rows(log_of):
+    # Two of weight 1.5 and one of 0.5 are 49/19 rows; inside one block the mean over all coverages is the error.
+    log = log_of([False, True, True], [0.5, 0.5, 0.5])
+    assert area_under_risk_coverage(**log, sample_weight=[1.5, 1.5, 0.5]) == pytest.approx(1.5 / 3.5)
+    log = log_of([False, True, True], [0.9, 0.5, 0.5])
+    n = 3.5**2 / (1.5**2 + 1.5**2 + 0.5**2)
+    wrong = n * 1.5 / 3.5
+    expected = (wrong + wrong * (digamma(n + 1) - digamma(wrong + 1))) / n
+    assert area_under_risk_coverage(**log, sample_weight=[1.5, 1.5, 0.5]) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("least", [1e-10, 1e-15, 1e-16, 1e-18])
+def test_rows_that_weigh_next_to_nothing_change_next_to_nothing(log_of, least):
+    log = log_of([True, False, True], [0.9, 0.8, 0.7])
+    assert 0.0 < area_under_risk_coverage(**log, sample_weight=[1.0, least, 0.5]) < least

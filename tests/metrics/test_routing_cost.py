@@ -157,7 +157,7 @@ def test_no_rows_are_refused(routed):
 
 
 @pytest.mark.parametrize("name", ["wrong_cost", "review_cost"])
-@pytest.mark.parametrize("cost", [-1.0, np.nan, np.inf, "high", None, [1.0], 1j])
+@pytest.mark.parametrize("cost", [-1.0, np.nan, np.inf, "high", None, [1.0], 1j, True])
 def test_costs_are_numbers_of_at_least_zero(routed, name, cost):
     truth, table, _ = routed
     with pytest.raises(ValueError, match=f"'{name}' parameter"):
@@ -170,3 +170,17 @@ def test_a_full_table_leaves_the_routes_as_they_are():
     table = {y: {0: 1, 1: 1, "watch": 1, "escalate": 1, "clarify": 1} for y in (0, 1)}
     assert routing_cost([0, 1], routes, costs=table) == 1.0
     assert routes.label.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("costs", [[1], "x", 3])
+def test_costs_are_a_dict(routed, costs):
+    truth, table, _ = routed
+    with pytest.raises(ValueError, match="'costs' parameter of routing_cost must be a dict"):
+        routing_cost(truth, table, costs=costs)
+
+
+@pytest.mark.parametrize("cost", ["x", "3", True, 1j])
+def test_a_cost_in_the_table_is_a_number(routed, cost):
+    truth, table, _ = routed
+    with pytest.raises(ValueError, match="finite cost to the action 'watch'"):
+        routing_cost(truth, table, costs=COSTS | {"vpn": COSTS["vpn"] | {"watch": cost}})

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import beta
 
 from skroute import RoutePolicy
@@ -184,3 +184,43 @@ def test_labels_of_another_kind_match_by_their_text_or_are_refused(figure):
         figure(["unlock", "vpn", "vpn"], routes)
     with pytest.raises(ValueError, match="routes must be a RouteTable"):
         figure([0, 0, 1], routes.route)
+
+
+def test_all_rows_may_be_wrong_whatever_the_weights():
+    policy = RoutePolicy().fit([[0.5, 0.5]], classes=["a", "b"])
+    rng = np.random.default_rng(0)
+    for n in range(2, 200):
+        weight = rng.exponential(size=n)
+        # All wrong, but for one row of no weight in the midst of them.
+        truth = np.where(np.arange(n) == n // 2, "a", "b")
+        weight[n // 2] = 0.0
+        report = routing_report(truth, policy.explain(np.tile([0.99, 0.01], (n, 1))), sample_weight=weight)
+        assert (report.error[:2] == 1.0).all()
+        assert (report.error_high[:2] == 1.0).all()
+
+
+def test_rows_without_weight_do_not_decide_what_the_weights_are(routed):
+    truth, table, weight = routed
+    kept = weight > 0
+    for scale in (1, 0.5):
+        all_rows = routing_report(truth, table, classes=CLASSES, sample_weight=weight * scale)
+        without = routing_report(truth[kept], table[kept], classes=CLASSES, sample_weight=weight[kept] * scale)
+        for name, values in all_rows._columns().items():
+            assert_array_equal(values, without._columns()[name], err_msg=name)
+
+
+@pytest.mark.parametrize("figure", [routing_report, routing_cost])
+def test_texts_of_which_none_is_the_label_of_a_route_are_refused(figure):
+    proba = [[0.97, 0.03], [0.02, 0.98], [0.4, 0.6]]
+    routes = RoutePolicy().fit(proba, classes=["unlock", "vpn"]).explain(proba)
+    with pytest.raises(
+        ValueError, match="must name the classes of the routes; it holds UNLOCK, VPN, the routes unlock"
+    ):
+        figure(["UNLOCK", "VPN", "VPN"], routes)
+    figure(["unlock", "mail", "mail"], routes)
+
+
+@pytest.mark.parametrize("figure", [routing_report, routing_cost])
+def test_a_single_label_that_no_row_was_routed_to_is_a_wrong_row(figure):
+    proba = [[0.97, 0.03]]
+    figure(["vpn"], RoutePolicy().fit(proba, classes=["unlock", "vpn"]).explain(proba))

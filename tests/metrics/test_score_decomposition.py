@@ -97,3 +97,12 @@ def test_the_parts_add_up_and_none_is_negative(hits, stated):
 def test_other_scores_are_refused(log_of):
     with pytest.raises(ValueError, match="'score' parameter"):
         score_decomposition(**log_of([True, False], [0.5, 0.4]), score="spherical")
+
+
+@pytest.mark.parametrize("stated", [[0.9, 0.8], [0.8, 0.9]], ids=["told apart", "pooled"])
+def test_a_miss_that_weighs_next_to_nothing_costs_next_to_nothing(log_of, stated):
+    # The base rate, and that of the pool, round to 1.
+    parts = score_decomposition(**log_of([True, False], stated), score="log", sample_weight=[1.0, 1e-17])
+    assert parts.score == pytest.approx(-math.log(stated[0]))
+    assert 0.0 < parts.uncertainty == pytest.approx(1e-17 * (1 + 17 * math.log(10)))
+    assert parts.miscalibration == pytest.approx(parts.score)

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skroute import RoutePolicy, RoutingClassifier
-from skroute.metrics import RouteScorer, get_scorer, get_scorer_names, routing_cost
+from skroute.metrics import RouteScorer, calibration_error, get_scorer, get_scorer_names, routing_cost
 
 CLASSES = ["attack", "unlock", "vpn"]
 # One row for each thing that can happen: auto and right, auto and wrong, watch, escalate, clarify.
@@ -192,3 +192,43 @@ def test_names_are_sorted_and_unknown_ones_refused():
         RouteScorer(["coverage", "cost"])(Recorded().fit(ROWS), ROWS, TRUTH)
     with pytest.raises(ValueError, match="at least one figure"):
         RouteScorer([])(Recorded().fit(ROWS), ROWS, TRUTH)
+
+
+@pytest.mark.parametrize("name", get_scorer_names())
+def test_labels_of_which_none_is_a_class_are_refused(name, rows):
+    X, y, _ = rows
+    model = RoutingClassifier(LogisticRegression(), cv=2).fit(X, y)
+    for truth in (np.char.upper(y), np.full(240, "mail"), np.zeros(240)):
+        with pytest.raises(ValueError, match="y_true must name the classes of the estimator; it holds"):
+            get_scorer(name)(model, X, truth)
+
+
+def test_a_single_row_may_be_wrong():
+    assert get_scorer("neg_cost")(Recorded().fit(ROWS), ROWS[1:2], ["attack"]) == -10.0
+
+
+@pytest.mark.parametrize("name", get_scorer_names())
+def test_a_class_that_the_training_rows_lacked_has_probability_zero(name, rows):
+    X, y, weight = rows
+    model = RoutingClassifier(LogisticRegression(), cv=2).fit(X[y != "vpn"], y[y != "vpn"])
+    found = get_scorer(name)(model, X, y, weight)
+    assert np.isfinite(found)
+    if name == "neg_calibration_error":
+        proba = np.column_stack([model.predict_proba(X), np.zeros(240)])
+        assert found == -calibration_error(y, proba, classes=CLASSES, sample_weight=weight)
+    if name == "neg_wrong_rate":
+        auto = model.predict_route(X) == "auto"
+        assert found == pytest.approx(-np.average(auto & (model.predict(X) != y), weights=weight))
+
+
+def test_labels_match_the_classes_by_their_text(rows):
+    X, y, _ = rows
+    codes = np.searchsorted(CLASSES, y)
+    model = RoutingClassifier(LogisticRegression(), cv=2).fit(X, codes)
+    scorer = RouteScorer(get_scorer_names())
+    assert scorer(model, X, codes.astype(str)) == scorer(model, X, codes)
+
+
+def test_figures_are_not_a_text():
+    with pytest.raises(ValueError, match=r"figures must be a sequence of names or None, got 'coverage'; pass \['cov"):
+        RouteScorer("coverage")(Recorded().fit(ROWS), ROWS, TRUTH)

@@ -88,3 +88,8 @@ def test_refuses_what_is_neither_a_count_nor_edges(bad):
 def test_reads_edges():
     assert read_edges(3, "door") == 3
     assert read_edges([0, 0.5, 1], "door").tolist() == [0.0, 0.5, 1.0]
+
+
+def test_edges_are_numbers():
+    with pytest.raises(ValueError, match="n_bins must hold real numbers, got <U3 values"):
+        read_edges(["0", "0.5", "1"], "reliability_table")

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 
+from skroute._validation import check_proba
 from skroute.reliability import _compute, reliability_table
 
 CLASSES = ["account_unlock", "security_incident", "vpn_issue"]
@@ -268,9 +269,13 @@ LOG = {"y_pred": ["a", "b"], "confidence": [0.9, 0.8]}
         (["a", "b"], {**LOG, "kind": "classwise"}, "kind 'classwise' needs y_prob"),
         (["a", "b"], {**LOG, "y_pred": ["a"]}, "y_pred must have one row a label"),
         (["a", "b"], {**LOG, "confidence": [0.9]}, "confidence must have one row a label"),
-        (["a", "b"], {**LOG, "confidence": [0.9, 1.2]}, "confidence must be finite and lie in .* got 1.2 in row 1"),
-        (["a", "b"], {**LOG, "confidence": [np.nan, 0.5]}, "confidence must be finite .* got nan in row 0"),
-        (["a", "b"], {**LOG, "confidence": ["high", "low"]}, "confidence must be one number in .0, 1. a row"),
+        (["a", "b"], {**LOG, "confidence": [0.9, 1.2]}, "confidence must hold finite probabilities .* row 1 holds 1.2"),
+        (
+            ["a", "b"],
+            {**LOG, "confidence": [np.nan, 0.5]},
+            "confidence must hold finite probabilities .* row 0 holds nan",
+        ),
+        (["a", "b"], {**LOG, "confidence": ["high", "low"]}, "confidence must hold real numbers, got <U4 values"),
         (["a", "a"], {**LOG, "y_pred": ["a", "a"]}, "one class only .*: pass classes="),
         (["a", "b"], {**LOG, "classes": ["b", "c"]}, "y_true names 'a'"),
         (["a", "b"], {"y_prob": PROBA, "sample_weight": [1, -1]}, "sample_weight must be finite and not negative"),
@@ -288,3 +293,40 @@ LOG = {"y_pred": ["a", "b"], "confidence": [0.9, 0.8]}
 def test_refuses_with_a_message_that_says_what_to_do(y, settings, message):
     with pytest.raises(ValueError, match=message):
         reliability_table(y, **settings)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("n_bins", [10, 20, 100, 1000])
+def test_one_dimension_is_two_columns_of_the_same_decimals(n_bins, dtype):
+    tenths = np.arange(n_bins + 1)
+    first, second = ((ends / n_bins).astype(dtype) for ends in (tenths[::-1], tenths))
+    y, settings = tenths % 2, {"classes": [0, 1], "kind": "classwise", "n_bins": n_bins}
+    assert reliability_table(y, second, **settings) == reliability_table(
+        y, np.column_stack([first, second]), **settings
+    )
+
+
+def test_the_complement_of_a_near_certainty_keeps_its_digits():
+    almost = 1.0 - 2.0**-52
+    values, _ = check_proba([almost, 1.0, 0.0], binary_column=True)
+    assert values.tolist() == [[2.0**-52, almost], [0.0, 1.0], [1.0, 0.0]]
+
+
+def test_more_rows_than_floats_can_count_are_importances():
+    data = {"y_pred": ["a", "a", "b"], "confidence": [0.9, 0.8, 0.7], "sample_weight": [1e17, 2e17, 3e17]}
+    table = reliability_table(["a", "b", "b"], **data)
+    assert table.summary().count.tolist() == [3, 2, 1]
+    with pytest.raises(ValueError, match=r"sample_weight must count at most 9007199254740992 rows .*, got 6e\+17"):
+        reliability_table(["a", "b", "b"], **data, weights="frequency")
+
+
+@pytest.mark.parametrize("n_bins", [10**6 + 1, 10**30])
+def test_bins_without_number_are_refused(n_bins):
+    with pytest.raises(ValueError, match=r"'n_bins' parameter .* must be an int of at least 1 and at most 1000000"):
+        reliability_table(["a", "b"], [0.1, 0.9], n_bins=n_bins)
+
+
+def test_many_bins_are_no_burden():
+    table = reliability_table(["a", "b"] * 100, [0.1, 0.9] * 100, n_bins=100_000)
+    assert not table.rows.inverted.any()
+    assert table.summary().count.tolist() == [200, 100, 100]

@@ -60,3 +60,9 @@ def test_refuses_what_is_no_count(arguments, message):
 def test_refuses_a_level_outside_the_unit_interval():
     with pytest.raises(ValueError, match="'confidence_level' parameter of exact_interval"):
         exact_interval(1, 2, confidence_level=95)
+
+
+@pytest.mark.parametrize("number", ["1", 1 + 0j, np.timedelta64(1, "s"), np.array("1", dtype=object)])
+def test_only_real_numbers_have_an_interval(number):
+    with pytest.raises(ValueError, match="successes must hold real numbers, got"):
+        exact_interval(number, 2)

@@ -36,7 +36,8 @@ def assert_equal_columns(first, second):
 @given(samples(), st.sampled_from(["top-label", "classwise"]), st.data())
 def test_parts_add_to_the_table_of_the_whole(sample, kind, data):
     y, proba, weight = sample
-    settings = {"classes": CLASSES, "kind": kind, "min_count": 5}
+    # A part may hold whole weights by chance, which must not make them counts.
+    settings = {"classes": CLASSES, "kind": kind, "min_count": 5, "weights": "importance"}
     whole = reliability_table(y, proba, sample_weight=weight, strategy="quantile", **settings)
     order = np.array(data.draw(st.permutations(range(len(y)))))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(y)), max_size=3)))
@@ -207,3 +208,39 @@ def test_sum_adds_tables(table):
     assert sum([table, table]) == table + table
     with pytest.raises(TypeError):
         1 + table
+
+
+@pytest.mark.parametrize("weight", [[0.1, 0.3, 1.7, 1e-9], [1e-20, 1e20, 3.3, 0.7], [5, 1, 0, 2**40]])
+@pytest.mark.parametrize("strategy", ["uniform", "quantile"])
+def test_from_dict_takes_all_that_weights_can_make(table, weight, strategy):
+    proba = [[0.9, 0.1], [1 / 3, 2 / 3], [0.3, 0.7], [0.7, 0.3]]
+    for kind in ("top-label", "classwise"):
+        first = reliability_table(
+            ["a", "b", "b", "a"], proba, sample_weight=weight, kind=kind, strategy=strategy, n_bins=3
+        )
+        assert ReliabilityTable.from_dict(json.loads(json.dumps((first + first).to_dict()))) == first + first
+
+
+HUGE = dict.fromkeys(["count", "weight", "squared_weight"], str(10**30))
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        {"count": "3/2"},
+        {"weight": "3"},
+        {"squared_weight": "1/2"},
+        {"squared_weight": "5"},
+        {"confidence": "0"},
+        {"confidence": str(2 * 2**41)},
+        HUGE | {"confidence": str(3 * 2**39 * 10**30)},
+    ],
+)
+def test_from_dict_refuses_cells_that_no_rows_made(cell):
+    state = reliability_table(["a", "b"], y_pred=["a", "a"], confidence=[0.72, 0.78]).to_dict()
+    assert state["sums"]["count"][0][7] == "2"
+    assert ReliabilityTable.from_dict(state).summary().count.tolist() == [2, 2, 0]
+    for name, text in cell.items():
+        state["sums"][name][0][7] = text
+    with pytest.raises(ValueError, match="no rows can have made them"):
+        ReliabilityTable.from_dict(state)
