@@ -1,0 +1,1 @@
+"""Policies that learn: certificates, costs, and what they are compared by."""
