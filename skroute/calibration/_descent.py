@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize
 
 __all__ = ["Loss", "descend", "newton", "posterior_variance"]
@@ -62,12 +62,14 @@ def newton(
     """
 
     def penalised(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        value, gradient = loss.evaluate(theta)
-        return value + 0.5 * float(ridge @ theta**2), gradient + ridge * theta
+        with np.errstate(over="ignore", invalid="ignore"):
+            # Steps beyond all numbers are refused by their value.
+            value, gradient = loss.evaluate(theta)
+            return value + 0.5 * float(ridge @ theta**2), gradient + ridge * theta
 
     if matrix is None:
         matrix = loss.curvature(theta)
-    factor = cho_factor(matrix + np.diag(ridge))
+    factor = _factor(matrix, ridge)
     value, gradient = penalised(theta)
     for _ in range(MOST_STEPS):
         step = cho_solve(factor, gradient)
@@ -76,21 +78,35 @@ def newton(
             break
         length = 1.0
         new_value, new_gradient = penalised(theta - step)
-        while new_value > value - 1e-4 * length * decrease and length > 1e-6:
+        # What is not a number is no improvement either.
+        while not new_value <= value - 1e-4 * length * decrease and length > 1e-6:
             length /= 2.0
             new_value, new_gradient = penalised(theta - length * step)
+        if not np.isfinite(new_value):
+            break
         theta = theta - length * step
         left = float(new_gradient @ cho_solve(factor, new_gradient))
         value, gradient = new_value, new_gradient
         if renew and left > SLOW * decrease:
             matrix = loss.curvature(theta)
-            factor = cho_factor(matrix + np.diag(ridge))
+            factor = _factor(matrix, ridge)
     return theta, matrix
+
+
+def _factor(matrix: NDArray[np.float64], ridge: NDArray[np.float64]) -> Any:
+    # Beside weights of 1e17 a ridge of order one is lost to rounding, and what it holds up with it.
+    largest = float(matrix.diagonal().max(initial=0.0))
+    for least in (0.0, 1e-12, 1e-9, 1e-6):
+        try:
+            return cho_factor(matrix + np.diag(np.maximum(ridge, least * largest)))
+        except LinAlgError:
+            continue
+    return cho_factor(np.diag(np.maximum(matrix.diagonal(), 0.0) + ridge))
 
 
 def posterior_variance(matrix: NDArray[np.float64], ridge: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the diagonal of the inverse of second derivatives with their ridge."""
-    variance: NDArray[np.float64] = np.diag(np.linalg.inv(matrix + np.diag(ridge))).copy()
+    variance: NDArray[np.float64] = np.diag(cho_solve(_factor(matrix, ridge), np.eye(len(ridge)))).copy()
     return variance
 
 

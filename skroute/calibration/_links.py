@@ -142,6 +142,8 @@ def fit_links(rows: TrainingRows, *, from_proba: bool) -> tuple[Link, Link | Non
         `other` is None for probabilities and for two classes.
     """
     n_classes = rows.scores.shape[1]
+    if not len(rows.codes):
+        return Link(floor=FLOORS[0] if from_proba else None), None
     sample = rows.spread(max(MOST_SCORES // n_classes, 1))
     if from_proba:
         fitted = [Link(floor=floor).fitted(sample) for floor in FLOORS]

@@ -13,9 +13,11 @@ from skroute.calibration._scores import (
     check_training,
     fill_unscored,
     forget_unscored,
+    in_units,
     is_proba,
     predict_scored,
     require_fitted,
+    score_unit,
 )
 from skroute.calibration._softmax import blocks
 from skroute.calibration._summary import CalibrationSummary, summarise
@@ -131,6 +133,8 @@ class PooledCalibrator(BaseEstimator):
         # A row whose true class the scoring model did not know says nothing about the scores of that class.
         known = ~np.isnan(values[np.arange(len(codes)), codes])
         filled = fill_unscored(values, from_proba)
+        unit = score_unit(filled, from_proba)
+        filled = in_units(filled, unit, from_proba)
         rows = training_rows(filled, np.where(known, codes, -1), weight)
         members = fit_members(rows, from_proba=from_proba, shrinkage=shrinkage)
         shares = _shares(rows, folds, weight, n_folds)
@@ -147,6 +151,7 @@ class PooledCalibrator(BaseEstimator):
         self.pool_weights_ = weights
         self.classes_ = labels
         self.from_proba_ = from_proba
+        self.unit_ = unit
         self.class_weight_ = class_weight(rows)
         proba = self._predict(filled)
         of_row = rows.place >= 0
@@ -168,7 +173,8 @@ class PooledCalibrator(BaseEstimator):
             Each row sums to one.
         """
         require_fitted(self)
-        return predict_scored(self._predict, check_scores(scores, len(self.classes_)), self.from_proba_)
+        values = check_scores(scores, len(self.classes_))
+        return predict_scored(self._predict, in_units(values, self.unit_, self.from_proba_), self.from_proba_)
 
     def summary(self) -> CalibrationSummary:
         """Return what was learned, class by class, in words.

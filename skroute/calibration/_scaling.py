@@ -12,9 +12,11 @@ from skroute.calibration._scores import (
     check_scores,
     check_training,
     fill_unscored,
+    in_units,
     is_proba,
     predict_scored,
     require_fitted,
+    score_unit,
 )
 from skroute.calibration._softmax import blocks, mixed_with_uniform
 from skroute.calibration._summary import CalibrationSummary, summarise
@@ -58,7 +60,9 @@ class _ScalingCalibrator(BaseEstimator):
             raise ValueError("sample_weight must be positive in at least one row, got zeros only.")
         from_proba = is_proba(values, self.kind, type(self).__name__)
         known = ~np.isnan(values[np.arange(len(codes)), codes])
-        rows = training_rows(fill_unscored(values, from_proba), np.where(known, codes, -1), weight)
+        filled = fill_unscored(values, from_proba)
+        unit = score_unit(filled, from_proba)
+        rows = training_rows(in_units(filled, unit, from_proba), np.where(known, codes, -1), weight)
         link = self._link(rows, from_proba)
         scaling = self._fit(link.log_proba(rows.scores), rows)
         back = np.argsort(rows.class_order)
@@ -68,6 +72,7 @@ class _ScalingCalibrator(BaseEstimator):
         self.class_weight_ = class_weight(rows)
         self.total_ = float(rows.weight.sum())
         self.from_proba_ = from_proba
+        self.unit_ = unit
         return self
 
     def predict_proba(self, scores: Any) -> NDArray[np.float64]:
@@ -84,7 +89,8 @@ class _ScalingCalibrator(BaseEstimator):
             Each row sums to one, and no probability is 0.
         """
         require_fitted(self)
-        return predict_scored(self._predict, check_scores(scores, len(self.classes_)), self.from_proba_)
+        values = check_scores(scores, len(self.classes_))
+        return predict_scored(self._predict, in_units(values, self.unit_, self.from_proba_), self.from_proba_)
 
     def _predict(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         proba = np.empty(scores.shape)

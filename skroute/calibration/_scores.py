@@ -28,14 +28,18 @@ __all__ = [
     "check_training",
     "fill_unscored",
     "forget_unscored",
+    "in_units",
     "is_proba",
     "normalise",
     "predict_scored",
     "require_fitted",
+    "score_unit",
 ]
 
 # What scores are: to be found out from the values, probabilities, or decision values.
 KINDS = ("auto", "proba", "scores")
+# Decision values from which they are taken in larger units, and beyond which, in these, they are cut.
+LARGE_SCORE = 1e6
 
 
 def check_scores(scores: Any, n_classes: int | None = None) -> NDArray[np.float64]:
@@ -135,6 +139,20 @@ def fill_unscored(scores: NDArray[np.float64], from_proba: bool | None = None) -
     elif from_proba:
         least = np.zeros_like(least)
     return np.where(unscored, least, scores)
+
+
+def score_unit(scores: NDArray[np.float64], from_proba: bool) -> float:
+    """Return a power of two by which decision values are divided, so that products of huge ones stay finite.
+
+    It follows the middle of their sizes: a few that are out of all proportion must not make the others look alike.
+    """
+    middle = 0.0 if from_proba or not scores.size else float(np.median(np.abs(scores).max(axis=1)))
+    return 1.0 if middle < LARGE_SCORE else float(2.0 ** np.floor(np.log2(middle)))
+
+
+def in_units(scores: NDArray[np.float64], unit: float, from_proba: bool) -> NDArray[np.float64]:
+    """Return decision values in units, cut where they are certainties at any temperature."""
+    return scores if from_proba else np.clip(scores / unit, -LARGE_SCORE, LARGE_SCORE)
 
 
 def predict_scored(

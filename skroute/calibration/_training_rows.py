@@ -17,6 +17,7 @@ MIX, MIX_AGAIN = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 STEP = np.uint64(0x9E3779B97F4A7C15)
 # Units of weight that are dealt out one by one.
 MOST_UNITS = 2**22
+LEAST_TOTAL = 1e-300
 
 
 @dataclass(frozen=True)
@@ -112,18 +113,28 @@ def _order_of_classes(
 ) -> NDArray[np.intp]:
     """Order classes by their weight; equally heavy ones by their scores, sums that no order of rows can change."""
     n_classes = values.shape[1]
-    rows = np.bincount(labels, weights=weight, minlength=n_classes)
+    # Rounded, because the last digits of a sum tell the order of its terms.
+    rows = np.round(np.bincount(labels, weights=weight, minlength=n_classes) / max(weight.sum(), LEAST_TOTAL), 12)
     if not len(values):
         return np.arange(n_classes)
     _, kind, number = np.unique(rows, return_inverse=True, return_counts=True)
     tied = number[kind] > 1
-    keys = np.zeros(n_classes)
-    if tied.any():
-        # Sorted first, so that rounding is that of the values alone.
-        columns = values[:, tied]
-        order = np.argsort(columns, axis=0)
-        keys[tied] = (np.take_along_axis(columns, order, axis=0) * weight[order]).sum(axis=0)
-    return np.lexsort((keys, rows))
+    keys = np.zeros((8, n_classes))
+    for k in np.flatnonzero(tied):
+        # Symmetric scores agree in one moment or the other; those of all rows and those of the class's own rows rarely
+        # agree in all.
+        own = labels == k
+        keys[:, k] = *_moments(values[:, k], weight), *_moments(values[own, k], weight[own])
+    return np.lexsort((*keys, rows))
+
+
+def _moments(values: NDArray[np.float64], weight: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    largest = float(np.abs(values).max(initial=0.0))
+    if largest == 0.0:
+        return 0.0, 0.0, 0.0, 0.0
+    share, total = values / largest, weight.sum()
+    first, second, third = (round(float(weight @ share**power / total), 10) for power in (1, 2, 3))
+    return largest, first, second, third
 
 
 def _hashed(values: NDArray[np.float64]) -> NDArray[np.uint64]:

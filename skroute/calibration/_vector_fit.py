@@ -90,7 +90,7 @@ def fit_vector(
         ridge, start = np.repeat(like.strength, n_classes), np.concatenate([like.extra, like.bias])
         matrix = like.matrix_for(loss.total)
         theta, matrix = newton(loss, start, ridge, matrix, tolerance=WARM_TOLERANCE, renew=matrix is None)
-        return _scaling(theta, like.strength, ridge * posterior_variance(matrix, ridge), matrix, loss.total)
+        return _scaling(theta, like.strength, _prior_share(matrix, ridge), matrix, loss.total)
     strength = (first, first)
     theta, found = np.zeros(2 * n_classes), None
     for _ in range(ROUNDS):
@@ -106,7 +106,7 @@ def fit_vector(
             break
     ridge = np.repeat(strength, n_classes)
     theta, matrix = newton(loss, theta, ridge, found, tolerance=TOLERANCE)
-    return _scaling(theta, strength, ridge * posterior_variance(matrix, ridge), matrix, loss.total)
+    return _scaling(theta, strength, _prior_share(matrix, ridge), matrix, loss.total)
 
 
 def _scaling(
@@ -118,6 +118,14 @@ def _scaling(
 ) -> VectorScaling:
     extra, bias = theta.reshape(2, -1)
     return VectorScaling(extra, bias, strength, shrinkage.reshape(2, -1), matrix, total)
+
+
+def _prior_share(matrix: NDArray[np.float64], ridge: NDArray[np.float64]) -> NDArray[np.float64]:
+    of_extra, of_bias = (ridge * posterior_variance(matrix, ridge)).reshape(2, -1)
+    # What all biases have in common changes no probability, so the prior alone holds it: one direction of n_classes.
+    common = 1.0 / len(of_bias)
+    shares: NDArray[np.float64] = np.stack([of_extra, (of_bias - common) / (1.0 - common)]).clip(0.0, 1.0)
+    return shares
 
 
 def _evidence(theta: NDArray[np.float64], variance: NDArray[np.float64], strength: float, first: float) -> float:
