@@ -3,23 +3,27 @@
 fit:    X, y -> cross-fitted scores -> calibrators -> out-of-fold probabilities -> reliability table -> policy
 decide: X    -> scores -> calibrated probabilities -> signals (top, margin, entropy) -> gates -> route
 
-`RoutingClassifier` carries both flows for any scikit-learn classifier. `RoutePolicy` and `reliability_table` serve
-recorded probabilities of any other model.
+`RoutingClassifier` carries both flows for any scikit-learn classifier. The policies (`RoutePolicy`, `CertifiedPolicy`,
+`CostPolicy`) and `reliability_table` serve recorded probabilities of any other model.
 """
 
 from skroute.classifier import RoutingClassifier
+from skroute.policies import Certificates, CertifiedPolicy, labels_needed
 from skroute.reliability import ReliabilityTable, reliability_table
 from skroute.routing import PolicyAudit, RoutePolicy, RouteTable, explain_route, predict_route
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Certificates",
+    "CertifiedPolicy",
     "PolicyAudit",
     "ReliabilityTable",
     "RoutePolicy",
     "RouteTable",
     "RoutingClassifier",
     "explain_route",
+    "labels_needed",
     "predict_route",
     "reliability_table",
 ]

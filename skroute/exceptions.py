@@ -8,6 +8,7 @@ __all__ = [
     "DeadGateWarning",
     "RareClassWarning",
     "SkrouteWarning",
+    "UncertifiedClassWarning",
 ]
 
 
@@ -25,3 +26,7 @@ class DeadGateWarning(SkrouteWarning):
 
 class RareClassWarning(SkrouteWarning):
     """A class has too few rows to be cross-fitted as the others are."""
+
+
+class UncertifiedClassWarning(SkrouteWarning):
+    """Classes have too few rows, or too many errors, for the guarantee that was asked for; they are never auto-routed."""

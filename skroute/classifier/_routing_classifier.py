@@ -10,7 +10,7 @@ from sklearn.svm import LinearSVC
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skroute.calibration._methods import wants_proba
 from skroute.classifier._cache import cached_call
@@ -222,7 +222,9 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         warn_of_rare_classes(classes, codes[rows], result.unseen, len(splits))
         tested = rows[result.rows]
         learn_on, proba = (held, mean_proba(result.models, take(X, held))) if held.size else (tested, result.proba)
-        policy.fit(proba, y[learn_on], classes=classes, sample_weight=weights_of(weight, learn_on))
+        # A policy that searches where other rows tell it to can give exact guarantees on the rows held out.
+        apart = {"reference": result.proba} if held.size and has_fit_parameter(policy, "reference") else {}
+        policy.fit(proba, y[learn_on], classes=classes, sample_weight=weights_of(weight, learn_on), **apart)
         policy.hold_back(classes[result.unseen])
         reliability = reliability_table(
             y[tested], result.proba, classes=classes, sample_weight=weights_of(weight, tested)

@@ -33,6 +33,10 @@ __all__ = ["GATES", "BasePolicy"]
 GATES = ("margin", "max_entropy", "escalate_entropy", "watch_order")
 
 
+# Those that are one number for each class.
+LEVELS = ("thresholds", "watch")
+
+
 class BasePolicy(KeyedParamsMixin, BaseEstimator):
     """A policy once it is fitted: `classes_` and, under their names with an underscore, the numbers in force.
 
@@ -63,7 +67,7 @@ class BasePolicy(KeyedParamsMixin, BaseEstimator):
         """
         labels = check_classes(classes)
         self._numbers()
-        for name in self._keyed_params:
+        for name in LEVELS:
             self._by_class(name, labels)
 
     def hold_back(self, labels: Any) -> None:
@@ -211,7 +215,7 @@ class BasePolicy(KeyedParamsMixin, BaseEstimator):
             raise ValueError(f"data names parts that {cls.__name__} does not have: {unknown}.")
         policy = cls(**{name: from_json(value) for name, value in data["params"].items()})
         policy._numbers()
-        for name in cls._keyed_params:
+        for name in LEVELS:
             policy._levels(name)
         if "classes" in data:
             learned = data.get("learned", {})

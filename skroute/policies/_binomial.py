@@ -1,0 +1,268 @@
+"""Exact binomial tests: how many errors so many rows may hold, and how many rows so many errors need."""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import interpolate, special
+
+__all__ = ["check_target", "fewest_rows", "most_errors", "p_value", "passes", "rows_needed", "upper_bound"]
+
+# Below this a risk could no longer be told from its rounding when it is given as 1 - confidence.
+LEAST_RISK = 1e-12
+# A tie up to rounding counts as reached, so that 1 - 0.9 serves as well as 0.1.
+SLACK = 1.0 + 1e-12
+# Entries of a table that are solved one by one; what follows is smooth enough to be solved at every STRIDE-th only.
+HEAD, STRIDE = 1024, 64
+
+
+def check_target(max_error: float, risk: float, name: str = "max_error") -> None:
+    """Refuse a target that no number of rows can show, or that needs none.
+
+    Raises
+    ------
+    ValueError
+        If `max_error` does not lie in (0, 1), or `risk` not in [1e-12, 1).
+    """
+    if not 0.0 < max_error < 1.0:
+        raise ValueError(f"{name} must lie in (0, 1), got {max_error!r}; use a threshold of +inf for never.")
+    if not LEAST_RISK <= risk < 1.0:
+        raise ValueError(f"risk must lie in [{LEAST_RISK:g}, 1), got {risk!r}; it is 1 - confidence.")
+
+
+def rows_needed(max_error: float, risk: float) -> int:
+    """Return the fewest rows that can show an error rate: the least n with ``(1 - max_error)**n <= risk``.
+
+    Fewer rows cannot show it even if all of them are right.
+
+    Parameters
+    ----------
+    max_error : float
+        Error rate to be shown, in (0, 1).
+    risk : float
+        Largest probability of a false proof, in [1e-12, 1).
+
+    Returns
+    -------
+    rows : int
+        At least 1.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+
+    Examples
+    --------
+    >>> [rows_needed(max_error, 0.1) for max_error in (0.2, 0.05, 0.01)]
+    [11, 45, 230]
+    """
+    check_target(max_error, risk)
+    return max(1, math.ceil(math.log(risk * SLACK) / math.log1p(-max_error)))
+
+
+def p_value(errors: ArrayLike, rows: ArrayLike, max_error: float) -> NDArray[np.float64]:
+    """Return the probability of so few errors if the true error rate were `max_error`: the binomial p-value.
+
+    For independent rows it is the uniformly most powerful test of "the error rate exceeds `max_error`". It stays valid
+    where the number of rows is itself random, as the number of rows above a threshold is, because it is valid given
+    that number.
+
+    Parameters
+    ----------
+    errors : array-like
+        Numbers of wrong rows, whole, in [0, rows].
+    rows : array-like
+        Numbers of rows; arrays of any shapes that broadcast against `errors`.
+    max_error : float
+        Error rate to be shown, in (0, 1).
+
+    Returns
+    -------
+    p : ndarray
+        In [0, 1]; 1 where there are no rows.
+
+    Examples
+    --------
+    >>> p_value([0, 0, 1], [0, 45, 45], 0.05).round(3)
+    array([1.   , 0.099, 0.335])
+    """
+    wrong, right, some_right = _split(errors, rows)
+    return np.where(some_right, special.betaincc(wrong + 1.0, right, max_error), 1.0)
+
+
+def upper_bound(errors: ArrayLike, rows: ArrayLike, risk: float) -> NDArray[np.float64]:
+    """Return the one-sided Clopper-Pearson bound: the largest error rate that so few errors do not refute.
+
+    It is at most `max_error` exactly where ``p_value(errors, rows, max_error) <= risk``.
+
+    Parameters
+    ----------
+    errors : array-like
+        Numbers of wrong rows, whole, in [0, rows].
+    rows : array-like
+        Numbers of rows; arrays of any shapes that broadcast against `errors`.
+    risk : float
+        Probability that the bound lies below the true error rate is at most this.
+
+    Returns
+    -------
+    bound : ndarray
+        In (0, 1]; 1 where there are no rows.
+
+    References
+    ----------
+    C. J. Clopper, E. S. Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial",
+    Biometrika 26, 1934.
+
+    Examples
+    --------
+    >>> upper_bound([0, 1], 45, 0.1).round(3)
+    array([0.05 , 0.084])
+    """
+    wrong, right, some_right = _split(errors, rows)
+    return np.where(some_right, special.betainccinv(wrong + 1.0, right, risk), 1.0)
+
+
+def most_errors(rows: ArrayLike, max_error: float, risk: float) -> NDArray[np.int64]:
+    """Return the most errors with which so many rows still show an error rate of at most `max_error`.
+
+    Parameters
+    ----------
+    rows : array-like
+        Numbers of rows.
+    max_error : float
+        Error rate to be shown, in (0, 1).
+    risk : float
+        Largest probability of a false proof, in [1e-12, 1).
+
+    Returns
+    -------
+    errors : ndarray
+        Largest k with ``p_value(k, rows, max_error) <= risk``; -1 where even 0 errors are no proof.
+
+    Raises
+    ------
+    ValueError
+        If `max_error` or `risk` is out of its range.
+
+    Examples
+    --------
+    >>> most_errors([44, 45, 76, 77, 1000], 0.05, 0.1)
+    array([-1,  0,  0,  1, 40])
+    """
+    counts = np.asarray(rows)
+    table = _table_beyond(float(counts.max(initial=0)), max_error, risk)
+    return np.searchsorted(table, counts, side="right") - 1
+
+
+def passes(errors: ArrayLike, rows: ArrayLike, max_error: float, risk: float) -> NDArray[np.bool_]:
+    """Return where ``p_value(errors, rows, max_error) <= risk``, by a table in place of the p-values.
+
+    Parameters
+    ----------
+    errors, rows : array-like
+        Numbers of wrong rows and of rows, of one shape.
+    max_error, risk : float
+        As in `most_errors`.
+
+    Returns
+    -------
+    passes : ndarray of bool
+
+    Examples
+    --------
+    >>> passes([0, 0, 1, 1], [44, 45, 76, 77], 0.05, 0.1)
+    array([False,  True, False,  True])
+    """
+    counts = np.asarray(rows)
+    table = _table_beyond(float(counts.max(initial=0)), max_error, risk)
+    # The last entry exceeds every count, so that it also refuses whatever lies beyond the table.
+    return np.asarray(counts >= table[np.minimum(errors, len(table) - 1)])
+
+
+def fewest_rows(errors: ArrayLike, max_error: float, risk: float) -> NDArray[np.int64]:
+    """Return how many rows must stand against so many errors to show an error rate: the least n that passes.
+
+    Parameters
+    ----------
+    errors : array-like
+        Numbers of wrong rows.
+    max_error : float
+        Error rate to be shown, in (0, 1).
+    risk : float
+        Largest probability of a false proof, in [1e-12, 1).
+
+    Returns
+    -------
+    rows : ndarray
+        Least n with ``p_value(errors, n, max_error) <= risk``.
+
+    Raises
+    ------
+    ValueError
+        If `max_error` or `risk` is out of its range.
+
+    Examples
+    --------
+    >>> fewest_rows([0, 1, 2], 0.05, 0.1)
+    array([ 45,  77, 105])
+    """
+    check_target(max_error, risk)
+    wrong = np.asarray(errors, dtype=np.float64)
+    return _settle(wrong, wrong + np.ceil(_right_rows(wrong, max_error, risk)), max_error, risk).astype(np.int64)
+
+
+def _split(errors: ArrayLike, rows: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the wrong and the right rows, and where there are right ones; 1 where there are none."""
+    wrong, n = np.asarray(errors, dtype=np.float64), np.asarray(rows, dtype=np.float64)
+    right = n - wrong
+    some_right = right > 0
+    return wrong, np.where(some_right, right, 1.0), some_right
+
+
+def _right_rows(wrong: NDArray[np.float64], max_error: float, risk: float) -> NDArray[np.float64]:
+    """Return how many right rows, not rounded to whole ones, give a p-value of `risk`."""
+    found = special.btdtrib(wrong + 1.0, 1.0 - risk, max_error)
+    return np.where(np.isfinite(found), found, wrong * (1.0 - max_error) / max_error)
+
+
+def _settle(
+    wrong: NDArray[np.float64], rows: NDArray[np.float64], max_error: float, risk: float
+) -> NDArray[np.float64]:
+    """Move guesses of the fewest rows up and down until they are right."""
+    rows = np.maximum(rows, wrong + 1.0)
+    while (short := p_value(wrong, rows, max_error) > risk * SLACK).any():
+        rows = rows + short
+    while (long := p_value(wrong, rows - 1.0, max_error) <= risk * SLACK).any():
+        rows = rows - long
+    return rows
+
+
+def _table_beyond(rows: float, max_error: float, risk: float) -> NDArray[np.int64]:
+    """Return the fewest rows for 0, 1, 2, ... errors, as far as the first entry above `rows` or farther."""
+    check_target(max_error, risk)
+    size = 64
+    while (table := _table(max_error, risk, size))[-1] <= rows:
+        size *= 4
+    return table
+
+
+@lru_cache(maxsize=128)
+def _table(max_error: float, risk: float, size: int) -> NDArray[np.int64]:
+    """Return the fewest rows for 0 to size - 1 errors: without labels in it, and so shared by all classes and fits."""
+    wrong = np.arange(size, dtype=np.float64)
+    table = np.empty(size, dtype=np.int64)
+    table[:HEAD] = fewest_rows(wrong[:HEAD], max_error, risk)
+    if size > HEAD:
+        # Sizes are multiples of STRIDE, as HEAD is, so that the last entry is a node.
+        tail, nodes = wrong[HEAD:], wrong[HEAD - 1 :: STRIDE]
+        right = interpolate.CubicSpline(nodes, _right_rows(nodes, max_error, risk))(tail)
+        rows = tail + np.ceil(right)
+        # What lies within the errors of spline and solver of a whole number may have been rounded to the wrong side.
+        close = np.abs(right - np.rint(right)) <= np.maximum(1e-3, 1e-7 * rows)
+        rows[close] = _settle(tail[close], rows[close], max_error, risk)
+        table[HEAD:] = rows
+    table.setflags(write=False)
+    return table

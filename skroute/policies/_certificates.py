@@ -1,0 +1,220 @@
+"""What is guaranteed of each class, in numbers and in plain words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skroute._tabular import Tabular, html_table, text_table
+from skroute.policies._labels_needed import labels_needed
+
+__all__ = ["Certificates"]
+
+
+@dataclass(frozen=True, eq=False)
+class Certificates(Tabular):
+    """What holds for each class, and with which confidence; all fields but that are arrays with one entry a statement.
+
+    Attributes
+    ----------
+    label : ndarray
+        The class.
+    kind : ndarray of str
+        "error": the share of wrong rows among those auto-routed to the class. "recall": the share of the class's rows
+        that are watched or auto-routed to it.
+    target : ndarray of float
+        Largest share wrong, or least recall, in (0, 1); NaN without a target.
+    status : ndarray of str
+        "certified"; "too_few_rows": no outcome of so few rows could show it; "not_attained": the rows do not show it;
+        "given": the number is the user's own, and nothing is promised; "no_target": nothing was asked for; "held_back":
+        some model or calibrator never saw the class.
+    guarantee : ndarray of str
+        "exact" where the promise needs no more than independent rows of the kind to come; "approximate" where it leans
+        on the stability of cross-fitting, or on a search guided by the same rows; "none".
+    threshold : ndarray of float
+        Least confidence for automatic routing, or level of the watch. +inf: never auto-routed. 0: everything watched.
+    rows, rows_needed : ndarray of float
+        Rows at hand that count (their weight), and how many it takes at the least, if none of them is wrong.
+    routed, errors : ndarray of float
+        Rows at and above the threshold, and wrong ones among them; for recall, rows of the class, and those below the
+        level.
+    p_value : ndarray of float
+        Probability of so few errors if the target were missed.
+    upper_bound : ndarray of float
+        Largest share of errors that is compatible with the rows, at the confidence asked for; for the threshold alone,
+        without regard to its choice.
+    coverage : ndarray of float
+        Share of the rows whose top class is this one that are auto-routed; for recall, the share of the rows of other
+        classes that are watched.
+    confidence : float
+        Probability, in (0, 1), with which each statement holds (all at once with `joint=True`).
+    """
+
+    label: NDArray[Any]
+    kind: NDArray[np.str_]
+    target: NDArray[np.float64]
+    status: NDArray[np.str_]
+    guarantee: NDArray[np.str_]
+    threshold: NDArray[np.float64]
+    rows: NDArray[np.float64]
+    rows_needed: NDArray[np.float64]
+    routed: NDArray[np.float64]
+    errors: NDArray[np.float64]
+    p_value: NDArray[np.float64]
+    upper_bound: NDArray[np.float64]
+    coverage: NDArray[np.float64]
+    confidence: float
+
+    @classmethod
+    def from_records(cls, records: Sequence[Mapping[str, Any]], confidence: float) -> Self:
+        """Build the table from one dict a statement."""
+        columns: dict[str, Any] = {}
+        for field in fields(cls):
+            if field.name == "confidence":
+                continue
+            values = [record[field.name] for record in records]
+            if field.name == "label":
+                columns["label"] = np.empty(len(values), dtype=object)
+                columns["label"][:] = values
+            else:
+                columns[field.name] = np.array(values, dtype=str if field.name in TEXTS else np.float64)
+        return cls(**columns, confidence=confidence)
+
+    def _columns(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "confidence"}
+
+    def of(self, label: Any, kind: str = "error") -> dict[str, Any]:
+        """Return the statement on one class.
+
+        Parameters
+        ----------
+        label : label
+            A class.
+        kind : {"error", "recall"}, default="error"
+            What is stated.
+
+        Returns
+        -------
+        statement : dict
+            The attributes, with single values.
+
+        Raises
+        ------
+        ValueError
+            If there is no such statement.
+        """
+        for record in self.to_records():
+            if record["kind"] == kind and (record["label"] == label or str(record["label"]) == str(label)):
+                return record
+        raise ValueError(f"There is no statement on the {kind} of {label!r}; the classes are {list(self.label)}.")
+
+    def statements(self) -> list[str]:
+        """Return every entry in plain words."""
+        return [self._in_words(record) for record in self.to_records()]
+
+    def short_reason(self, place: int) -> str:
+        """Return the class of an entry that is not certified, with the reason in brackets."""
+        record = self.to_records()[place]
+        if record["status"] == "too_few_rows":
+            return f"{record['label']} ({_few(record)})"
+        return f"{record['label']} ({_count(record['errors'])} of {_count(record['routed'])} wrong at best)"
+
+    def labels_needed(self, power: float = 0.8) -> dict[Any, float]:
+        """Tell how many more verified rows each class needs for its error to be certified.
+
+        Rows are those that would be auto-routed to the class but for its threshold. The estimate takes the share of
+        errors that was seen (half an error among the rows where none was) as the true one.
+
+        Parameters
+        ----------
+        power : float, default=0.8
+            Probability, in (0, 1), that the certificate is then obtained.
+
+        Returns
+        -------
+        rows : dict of class to float
+            Zero for certified classes; +inf where the error seen is no less than the target.
+        """
+        needed: dict[Any, float] = {}
+        for record in self.to_records():
+            if record["kind"] != "error" or record["status"] in ("given", "no_target", "held_back"):
+                continue
+            if record["status"] == "certified":
+                needed[record["label"]] = 0
+                continue
+            seen = max(record["errors"], 0.5) / max(record["routed"], 1.0) if record["routed"] >= 10 else 0.0
+            needed[record["label"]] = labels_needed(
+                record["target"], confidence=self.confidence, error=seen, power=power, rows=int(record["rows"])
+            )
+        return needed
+
+    def __str__(self) -> str:
+        """Return the table as text."""
+        return text_table(*self._cells())
+
+    def __repr__(self) -> str:
+        """Return one line: how many statements are certified."""
+        n_certified = int((self.status == "certified").sum())
+        return f"Certificates({n_certified} of {len(self)} certified at confidence {self.confidence:g})"
+
+    def _repr_html_(self) -> str:
+        return html_table(*self._cells(), caption=repr(self))
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        header = [
+            "class",
+            "target",
+            "threshold",
+            "rows",
+            "needed",
+            "routed",
+            "errors",
+            "bound",
+            "guarantee",
+            "statement",
+        ]
+        cells = []
+        for record in self.to_records():
+            sign = "<=" if record["kind"] == "error" else "recall >="
+            target = "-" if np.isnan(record["target"]) else f"{sign} {_percent(record['target'])}"
+            threshold = "never" if np.isinf(record["threshold"]) else f"{record['threshold']:.3f}"
+            bound = "-" if np.isnan(record["upper_bound"]) else _percent(record["upper_bound"])
+            counts = [_count(record[name]) for name in ("rows", "rows_needed", "routed", "errors")]
+            words = self._in_words(record).partition(": ")[2]
+            cells.append([str(record["label"]), target, threshold, *counts, bound, record["guarantee"], words])
+        return header, cells
+
+    def _in_words(self, record: Mapping[str, Any]) -> str:
+        label, target, status = record["label"], record["target"], record["status"]
+        if status == "given":
+            return f"{label}: {record['threshold']:g} was given, nothing is guaranteed"
+        if status == "no_target":
+            return f"{label}: no target, never auto-routed"
+        if status == "held_back":
+            return f"{label}: never auto-routed, because some model or calibrator never saw it"
+        if status == "too_few_rows":
+            held = "never auto-routed" if record["kind"] == "error" else "everything is watched"
+            return f"{label}: not certified, {_few(record)}; {held}"
+        seen = f"{_count(record['errors'])} of {_count(record['routed'])}"
+        if status == "not_attained":
+            return f"{label}: not certified, {seen} wrong at best, which does not show {_percent(target)}; never auto-routed"
+        if record["kind"] == "error":
+            return f"{label}: at most {_percent(target)} wrong; {seen} seen"
+        return f"{label}: at least {_percent(target)} watched or auto-routed to it"
+
+
+TEXTS = ("kind", "status", "guarantee")
+
+
+def _few(record: Mapping[str, Any]) -> str:
+    return f"{_count(record['rows'])} of {_count(record['rows_needed'])} rows needed"
+
+
+def _count(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.0f}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"

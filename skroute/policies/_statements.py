@@ -1,0 +1,87 @@
+"""From the rows of a class to one statement on it, as a dict with the names of `Certificates`."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skroute.policies._certify import certify_class
+from skroute.policies._recall import watch_level
+from skroute.routing._gates import AUTO, Gates
+
+__all__ = ["GatedRows", "state_error", "state_nothing", "state_recall"]
+
+
+class GatedRows:
+    """Rows with their top class and confidence, and whether everything but the threshold lets them pass."""
+
+    def __init__(self, gates: Gates, values: NDArray[np.floating]) -> None:
+        decision = gates.decide(values)
+        self.top, self.confidence = decision.signals.top, decision.signals.confidence
+        self.passed = decision.route == AUTO
+
+    def of(self, place: int) -> NDArray[np.float64]:
+        """Return the confidences of the rows that pass with this top class."""
+        found: NDArray[np.float64] = self.confidence[self.passed & (self.top == place)]
+        return found
+
+
+def state_error(
+    label: Any,
+    place: int,
+    max_error: float,
+    rows: GatedRows,
+    codes: NDArray[np.intp] | None,
+    weight: NDArray[np.float64] | None,
+    weights: str,
+    risk: float,
+    reference: NDArray[np.float64] | None,
+) -> dict[str, Any]:
+    """Return the statement on the error of one class, and the threshold that it holds at."""
+    part = rows.passed & (rows.top == place)
+    wrong = np.asarray(codes)[part] != place
+    found = certify_class(
+        rows.confidence[part], wrong, max_error=max_error, risk=risk, reference=reference,
+        weight=None if weight is None else weight[part], weights=weights,
+    )  # fmt: skip
+    on_top = float((rows.top == place).sum() if weight is None else weight[rows.top == place].sum())
+    routed = found.routed if found.status == "certified" else 0.0
+    return {
+        "label": label, "kind": "error", "target": max_error, "status": found.status, "threshold": found.threshold,
+        "rows": found.rows, "rows_needed": found.rows_needed, "routed": found.routed, "errors": found.errors,
+        "p_value": found.p_value, "upper_bound": found.upper_bound, "coverage": routed / on_top if on_top else 0.0,
+    }  # fmt: skip
+
+
+def state_recall(
+    label: Any,
+    place: int,
+    max_miss: float,
+    values: NDArray[np.floating],
+    codes: NDArray[np.intp] | None,
+    weight: NDArray[np.float64] | None,
+    weights: str,
+    risk: float,
+) -> dict[str, Any]:
+    """Return the statement on the recall of one class, and the level of its watch."""
+    own = np.asarray(codes) == place
+    scores = values[:, place].astype(np.float64)
+    own_weight = None if weight is None else weight[own]
+    found = watch_level(scores[own], max_miss=max_miss, risk=risk, weight=own_weight, weights=weights)
+    w = np.ones(len(scores)) if weight is None else weight
+    below = float(w[own & (scores < found.level)].sum())
+    others = float(w[~own].sum())
+    watched = float(w[~own & (scores >= found.level)].sum())
+    return {
+        "label": label, "kind": "recall", "target": 1.0 - max_miss, "status": found.status, "threshold": found.level,
+        "rows": found.rows, "rows_needed": found.rows_needed, "routed": float(w[own].sum()), "errors": below,
+        "p_value": math.nan, "upper_bound": math.nan, "coverage": watched / others if others else 0.0,
+    }  # fmt: skip
+
+
+def state_nothing(label: Any, status: str, threshold: float) -> dict[str, Any]:
+    """Return the statement that nothing is promised of a class, and why."""
+    names = ("target", "rows", "rows_needed", "routed", "errors", "p_value", "upper_bound", "coverage")
+    unknown = dict.fromkeys(names, math.nan)
+    return {"label": label, "kind": "error", "status": status, "guarantee": "none", "threshold": threshold} | unknown
