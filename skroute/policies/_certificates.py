@@ -199,7 +199,8 @@ class Certificates(Tabular):
             return f"{label}: not certified, {_few(record)}; {held}"
         seen = f"{_count(record['errors'])} of {_count(record['routed'])}"
         if status == "not_attained":
-            return f"{label}: not certified, {seen} wrong at best, which does not show {_percent(target)}; never auto-routed"
+            shown = f"{seen} wrong at best, which does not show {_percent(target)}"
+            return f"{label}: not certified, {shown}; never auto-routed"
         if record["kind"] == "error":
             return f"{label}: at most {_percent(target)} wrong; {seen} seen"
         return f"{label}: at least {_percent(target)} watched or auto-routed to it"

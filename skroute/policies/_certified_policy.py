@@ -288,10 +288,11 @@ class CertifiedPolicy(BasePolicy):
 
     def _warn(self) -> None:
         certificates = self.certificates_
-        failed = np.flatnonzero(np.isin(certificates.status, ("too_few_rows", "not_attained")))
-        if failed.size:
+        failed = np.flatnonzero(np.isin(certificates.status, ("too_few_rows", "not_attained"))).tolist()
+        if failed:
+            reasons = listed(certificates.short_reason(i) for i in failed)
             warnings.warn(
-                f"Not certified: {listed(certificates.short_reason(i) for i in failed)}. A class without certificate is "
+                f"Not certified: {reasons}. A class without certificate is "
                 "never auto-routed (without a level: always watched). certificates_ tells the figures, "
                 "certificates_.labels_needed() how many more rows it takes.",
                 UncertifiedClassWarning,
