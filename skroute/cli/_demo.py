@@ -11,14 +11,14 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from skroute import RoutePolicy, RoutingClassifier, reliability_table
+from skroute import CertifiedPolicy, RoutePolicy, RoutingClassifier, reliability_table
 from skroute._validation import listed
 from skroute.calibration._methods import METHODS
 from skroute.cli import _demo_text
 from skroute.cli._errors import CommandError, extra
 from skroute.cli._read import read_texts, shortened
 from skroute.datasets import make_tickets
-from skroute.exceptions import DeadGateWarning
+from skroute.exceptions import DeadGateWarning, UncertifiedClassWarning
 from skroute.metrics import routing_report
 from skroute.routing import RouteTable
 
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--text", metavar="COLUMN", help="text column of FILE (default: text)")
     parser.add_argument("--label", metavar="COLUMN", help="label column of FILE (default: label)")
     parser.add_argument("--method", choices=METHODS, default="auto", help="calibration (default: auto)")
-    wrong = "largest share wrong among the tuning rows auto-routed to a class (default: 0.05)"
+    wrong = "largest share wrong among the rows auto-routed to a class (default: 0.05)"
     parser.add_argument("--max-error", type=float, default=0.05, metavar="SHARE", help=wrong)
     parser.add_argument("--samples", type=int, metavar="N", help=f"generated tickets (default: {SAMPLES})")
     parser.add_argument("--seed", type=int, default=0, help="seed of the tickets and of the split (default: 0)")
@@ -70,6 +70,8 @@ def run(arguments: argparse.Namespace) -> None:
         warnings.simplefilter("always")
         # Which numbers are dead is a lesson of its own; here the class-specific thresholds come from the data.
         warnings.simplefilter("ignore", DeadGateWarning)
+        # Classes without a certificate are listed below.
+        warnings.simplefilter("ignore", UncertifiedClassWarning)
         progress.step("Reading tickets")
         tickets = _tickets(arguments)
         progress.step(f"Fitting {len(tickets.train)} tickets, {len(np.unique(tickets.labels))} classes")
@@ -77,20 +79,16 @@ def run(arguments: argparse.Namespace) -> None:
         progress.step(f"Tuning thresholds on {len(tickets.tune)} more")
         y_tune = tickets.labels[tickets.tune]
         tuning = router.explain_route(tickets.texts[tickets.tune])
-        threshold = lowest_threshold(y_tune, tuning, np.ones(len(y_tune), dtype=bool), arguments.max_error)
-        thresholds = {
-            label: lowest_threshold(y_tune, tuning, tuning.label == label, arguments.max_error)
-            for label in router.classes_.tolist()
-        }
+        threshold = lowest_threshold(y_tune, tuning, arguments.max_error)
+        certified = CertifiedPolicy(arguments.max_error)
+        certified.fit(router.predict_proba(tickets.texts[tickets.tune]), y_tune, classes=router.classes_)
         progress.step(f"Measuring on {len(tickets.test)} others")
         proba = router.predict_proba(tickets.texts[tickets.test])
         before = router.estimator_.predict_proba(tickets.texts[tickets.test])
         y_test = tickets.labels[tickets.test]
-        policies = {"global": RoutePolicy(threshold), "by class": RoutePolicy(thresholds=thresholds)}
+        policies = {"global": RoutePolicy(threshold).fit(proba, classes=router.classes_), "by class": certified}
         reports = {
-            name: routing_report(
-                y_test, policy.fit(proba, classes=router.classes_).explain(proba), classes=router.classes_
-            )
+            name: routing_report(y_test, policy.explain(proba), classes=router.classes_)
             for name, policy in policies.items()
         }
         tables = [reliability_table(y_test, p, classes=router.classes_).summary() for p in (before, proba)]
@@ -168,13 +166,13 @@ def _fit(tickets: Tickets, arguments: argparse.Namespace) -> RoutingClassifier:
     return router
 
 
-def lowest_threshold(y_true: NDArray[Any], routes: RouteTable, rows: NDArray[np.bool_], max_error: float) -> float:
-    """Return the lowest threshold at which at most `max_error` of the automatic rows are wrong.
+def lowest_threshold(y_true: NDArray[Any], routes: RouteTable, max_error: float) -> float:
+    """Return the lowest threshold for all classes at which at most `max_error` of the automatic rows are wrong.
 
-    Counted on some of the rows, among those that pass the other gates; +inf where no threshold leaves `LEAST_ROWS` such
-    rows. It describes those rows and promises nothing for new ones.
+    Counted among the rows that pass the other gates; +inf where no threshold leaves `LEAST_ROWS` such rows. It
+    describes those rows and promises nothing for new ones.
     """
-    rows = rows & routes.passed_margin & routes.passed_entropy
+    rows = routes.passed_margin & routes.passed_entropy
     order = np.argsort(-routes.confidence[rows], kind="stable")
     confidence = routes.confidence[rows][order]
     wrong = np.cumsum((y_true != routes.label)[rows][order])

@@ -80,11 +80,21 @@ def show(
             f"{'One threshold' if name == 'global' else 'Class-specific'}: {report.coverage:.1%} of the test rows "
             f"auto-routed, {_share(report.error[0], 'none')} of them wrong."
         )
-    console.print(f"The thresholds hold {max_error:.0%} on the tuning rows; they promise nothing for others.")
-    held = [label for label, threshold in policies["by class"].thresholds_.items() if np.isinf(threshold)]
-    if held:
-        names = ", ".join(map(shortened, held[:SHOWN_CLASSES])) + (", ..." if len(held) > SHOWN_CLASSES else "")
-        console.print(f"Never auto-routed, because the tuning rows do not support it: {_safe(names)}.")
+    certificates = policies["by class"].certificates_
+    console.print(
+        f"The one threshold holds {max_error:.0%} on the tuning rows and promises nothing for others. The "
+        f"class-specific ones are certified: for each class, with {certificates.confidence:.0%} confidence, at most "
+        f"{max_error:.0%} wrong."
+    )
+    held = [
+        text
+        for text, status in zip(certificates.statements(), certificates.status, strict=True)
+        if status != "certified"
+    ]
+    for text in held[:SHOWN_CLASSES]:
+        console.print(f"  {_safe(text)}")
+    if len(held) > SHOWN_CLASSES:
+        console.print(f"  ... and {len(held) - SHOWN_CLASSES} more classes without a certificate.")
     for note in dict.fromkeys(notes):
         console.print(f"[yellow]note:[/yellow] {_safe(note)}")
 
@@ -172,5 +182,5 @@ def _routes(policies: dict[str, Any], reports: dict[str, Any], shown: list[Any],
         for label in [None, *shown]
     ]
     columns = ["true class", "rows", "threshold", "auto", "wrong", "threshold", "auto", "wrong"]
-    title = f"Routes, one threshold | class-specific (each with at most {max_error:.0%} wrong on the tuning rows)"
+    title = f"Routes, one threshold (at most {max_error:.0%} wrong on the tuning rows) | certified by class"
     return _add_rows(_table(title, columns), len(figures["global"]) - 1, rows)
