@@ -133,7 +133,8 @@ class PooledCalibrator(BaseEstimator):
         # A row whose true class the scoring model did not know says nothing about the scores of that class.
         known = ~np.isnan(values[np.arange(len(codes)), codes])
         filled = fill_unscored(values, from_proba)
-        unit = score_unit(filled, from_proba)
+        learned = known if weight is None else known & (weight > 0.0)
+        unit = score_unit(filled[learned], from_proba)
         filled = in_units(filled, unit, from_proba)
         rows = training_rows(filled, np.where(known, codes, -1), weight)
         members = fit_members(rows, from_proba=from_proba, shrinkage=shrinkage)
@@ -203,6 +204,8 @@ def _shares(
     n_rows = len(rows.codes)
     if folds is not None:
         number = column(folds, "folds")
+        if number.dtype.kind not in "iu":
+            raise ValueError(f"folds must hold whole numbers, got {number.dtype} values.")
         if len(number) != len(rows.place):
             raise ValueError(f"folds must have one value a row: {len(rows.place)} rows, got {len(number)} values.")
         kept = rows.place >= 0

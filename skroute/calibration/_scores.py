@@ -19,6 +19,7 @@ from skroute._validation import (
     column,
     distinct_labels,
     encode_labels,
+    real_numbers,
 )
 
 __all__ = [
@@ -39,12 +40,12 @@ __all__ = [
 # What scores are: to be found out from the values, probabilities, or decision values.
 KINDS = ("auto", "proba", "scores")
 # Decision values from which they are taken in larger units, and beyond which, in these, they are cut.
-LARGE_SCORE = 1e6
+SMALL_SCORE, LARGE_SCORE = 1e-3, 1e6
 
 
 def check_scores(scores: Any, n_classes: int | None = None) -> NDArray[np.float64]:
     """Return scores as floats of shape (n_samples, n_classes); infinite cells and rows without a score are refused."""
-    values = np.asarray(scores, dtype=np.float64)
+    values = real_numbers(np.asarray(scores), "scores")
     if values.ndim != 2 or values.shape[1] < 2 or (n_classes is not None and values.shape[1] != n_classes):
         wanted = "n_classes >= 2" if n_classes is None else n_classes
         raise ValueError(f"scores must have shape (n_samples, {wanted}), got {values.shape}.")
@@ -142,12 +143,14 @@ def fill_unscored(scores: NDArray[np.float64], from_proba: bool | None = None) -
 
 
 def score_unit(scores: NDArray[np.float64], from_proba: bool) -> float:
-    """Return a power of two by which decision values are divided, so that products of huge ones stay finite.
+    """Return a power of two by which decision values are divided, so that neither they nor products of them are lost.
 
-    It follows the middle of their sizes: a few that are out of all proportion must not make the others look alike.
+    It follows the middle of their different sizes, which no repetition of rows moves: a few that are out of all
+    proportion must not make the others look alike.
     """
-    middle = 0.0 if from_proba or not scores.size else float(np.median(np.abs(scores).max(axis=1)))
-    return 1.0 if middle < LARGE_SCORE else float(2.0 ** np.floor(np.log2(middle)))
+    sizes = np.unique(np.abs(scores).max(axis=1)) if not from_proba and scores.size else np.ones(1)
+    middle = float(sizes[len(sizes) // 2])
+    return 1.0 if middle == 0.0 or SMALL_SCORE < middle < LARGE_SCORE else float(2.0 ** np.floor(np.log2(middle)))
 
 
 def in_units(scores: NDArray[np.float64], unit: float, from_proba: bool) -> NDArray[np.float64]:

@@ -17,7 +17,8 @@ MIX, MIX_AGAIN = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 STEP = np.uint64(0x9E3779B97F4A7C15)
 # Units of weight that are dealt out one by one.
 MOST_UNITS = 2**22
-LEAST_TOTAL = 1e-300
+# Sums of whole numbers up to here are exact.
+MOST_WHOLE = 2.0**53
 
 
 @dataclass(frozen=True)
@@ -111,30 +112,24 @@ def class_weight(rows: TrainingRows) -> NDArray[np.float64]:
 def _order_of_classes(
     values: NDArray[np.float64], labels: NDArray[np.intp], weight: NDArray[np.float64]
 ) -> NDArray[np.intp]:
-    """Order classes by their weight; equally heavy ones by their scores, sums that no order of rows can change."""
+    """Order classes by their weight, and equally heavy ones by their scores; no order of rows can change it."""
     n_classes = values.shape[1]
-    # Rounded, because the last digits of a sum tell the order of its terms.
-    rows = np.round(np.bincount(labels, weights=weight, minlength=n_classes) / max(weight.sum(), LEAST_TOTAL), 12)
-    if not len(values):
-        return np.arange(n_classes)
+    whole = bool((weight == np.floor(weight)).all() and weight.sum() <= MOST_WHOLE)
+    # Sums of whole weights are exact; others are added from the least to the largest.
+    order = np.arange(len(weight)) if whole else np.argsort(weight)
+    rows = np.bincount(labels[order], weights=weight[order], minlength=n_classes)
     _, kind, number = np.unique(rows, return_inverse=True, return_counts=True)
-    tied = number[kind] > 1
-    keys = np.zeros((8, n_classes))
-    for k in np.flatnonzero(tied):
-        # Symmetric scores agree in one moment or the other; those of all rows and those of the class's own rows rarely
-        # agree in all.
-        own = labels == k
-        keys[:, k] = *_moments(values[:, k], weight), *_moments(values[own, k], weight[own])
-    return np.lexsort((*keys, rows))
-
-
-def _moments(values: NDArray[np.float64], weight: NDArray[np.float64]) -> tuple[float, float, float, float]:
-    largest = float(np.abs(values).max(initial=0.0))
-    if largest == 0.0:
-        return 0.0, 0.0, 0.0, 0.0
-    share, total = values / largest, weight.sum()
-    first, second, third = (round(float(weight @ share**power / total), 10) for power in (1, 2, 3))
-    return largest, first, second, third
+    tied = np.flatnonzero(number[kind] > 1)
+    keys = np.zeros(n_classes, dtype=np.uint64)
+    if tied.size and len(values):
+        # Whole numbers that wrap around: these sums do not round, so that only classes of equal content tie.
+        bits = np.ascontiguousarray(values).view(np.uint64)
+        cells = _mixed(bits + (np.arange(n_classes) == labels[:, np.newaxis]) * STEP)
+        of_row = cells.sum(axis=1) * STEP
+        times = weight.astype(np.uint64) if whole else _mixed(weight.view(np.uint64))
+        for k in tied:
+            keys[k] = (_mixed(cells[:, k] + of_row) * times).sum()
+    return np.lexsort((keys, rows))
 
 
 def _hashed(values: NDArray[np.float64]) -> NDArray[np.uint64]:

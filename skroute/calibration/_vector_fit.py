@@ -105,7 +105,9 @@ def fit_vector(
         if all(abs(np.log(new / old)) < SAME_STRENGTH for new, old in zip(strength, last, strict=True)):
             break
     ridge = np.repeat(strength, n_classes)
-    theta, matrix = newton(loss, theta, ridge, found, tolerance=TOLERANCE)
+    theta, _ = newton(loss, theta, ridge, found, tolerance=TOLERANCE)
+    # What is reported of the minimum is measured there, not near by.
+    matrix = loss.curvature(theta)
     return _scaling(theta, strength, _prior_share(matrix, ridge), matrix, loss.total)
 
 

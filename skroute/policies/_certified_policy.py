@@ -187,7 +187,10 @@ class CertifiedPolicy(BasePolicy):
             records.append(record | {"guarantee": guarantee})
             watch[label] = record["threshold"]
         open_gates = self._open_gates(labels, watch, numbers)
-        rows, reference_rows = GatedRows(open_gates, values), None if other is None else GatedRows(open_gates, other)
+        rows, reference_rows = (
+            GatedRows(open_gates, values, weight),
+            None if other is None else GatedRows(open_gates, other),
+        )
         thresholds: dict[Any, float] = {}
         errors = []
         for place, label in enumerate(known):
@@ -195,7 +198,7 @@ class CertifiedPolicy(BasePolicy):
                 given = label in given_thresholds
                 record = state_nothing(label, "given" if given else "no_target", given_thresholds.get(label, math.inf))
             else:
-                scores = None if reference_rows is None else reference_rows.of(place)
+                scores = None if reference_rows is None else reference_rows.confidence[reference_rows.of(place)]
                 record = state_error(label, place, max_error[label], rows, codes, weight, weights, risk, scores)
                 record["guarantee"] = guarantee if record["status"] == "certified" else "none"
             errors.append(record)

@@ -14,17 +14,22 @@ __all__ = ["GatedRows", "state_error", "state_nothing", "state_recall"]
 
 
 class GatedRows:
-    """Rows with their top class and confidence, and whether everything but the threshold lets them pass."""
+    """Rows by their top class, and whether everything but the threshold lets them pass."""
 
-    def __init__(self, gates: Gates, values: NDArray[np.floating]) -> None:
+    def __init__(self, gates: Gates, values: NDArray[np.floating], weight: NDArray[np.float64] | None = None) -> None:
         decision = gates.decide(values)
-        self.top, self.confidence = decision.signals.top, decision.signals.confidence
-        self.passed = decision.route == AUTO
+        top, self.confidence = decision.signals.top, decision.signals.confidence
+        n_classes = values.shape[1]
+        self.on_top = np.bincount(top, weight, n_classes)
+        passed = np.flatnonzero(decision.route == AUTO)
+        # Sorted once for all classes; small integers by radix, in linear time.
+        narrow = top[passed].astype(np.uint8 if n_classes <= 2**8 else np.uint16 if n_classes <= 2**16 else np.intp)
+        order = np.argsort(narrow, kind="stable")
+        self._rows = np.split(passed[order], np.cumsum(np.bincount(narrow, minlength=n_classes))[:-1])
 
-    def of(self, place: int) -> NDArray[np.float64]:
-        """Return the confidences of the rows that pass with this top class."""
-        found: NDArray[np.float64] = self.confidence[self.passed & (self.top == place)]
-        return found
+    def of(self, place: int) -> NDArray[np.intp]:
+        """Return the rows that pass with this top class."""
+        return self._rows[place]
 
 
 def state_error(
@@ -39,13 +44,13 @@ def state_error(
     reference: NDArray[np.float64] | None,
 ) -> dict[str, Any]:
     """Return the statement on the error of one class, and the threshold that it holds at."""
-    part = rows.passed & (rows.top == place)
+    part = rows.of(place)
     wrong = np.asarray(codes)[part] != place
     found = certify_class(
         rows.confidence[part], wrong, max_error=max_error, risk=risk, reference=reference,
         weight=None if weight is None else weight[part], weights=weights,
     )  # fmt: skip
-    on_top = float((rows.top == place).sum() if weight is None else weight[rows.top == place].sum())
+    on_top = float(rows.on_top[place])
     routed = found.routed if found.status == "certified" else 0.0
     return {
         "label": label, "kind": "error", "target": max_error, "status": found.status, "threshold": found.threshold,
