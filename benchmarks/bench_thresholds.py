@@ -1,7 +1,7 @@
 """How long do exact thresholds take, in units of one sort of as many numbers, and with how much memory?
 
 A million rows whose top class, confidence and cost are known, 77 classes: the order of all rows, the exact sweep for
-the thresholds of least cost, and a certificate for every class. The unit is `np.sort` of a million doubles in the same run.
+the thresholds of least cost, and a certificate for every class. The unit is one `np.sort` of a million doubles.
 Run with OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1; only the ratios mean anything on a shared machine.
 """  # noqa: D400
 

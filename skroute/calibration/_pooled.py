@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from skroute._validation import check_amount, check_count, column
+from skroute._validation import check_amount, check_count, column, listed
 from skroute.calibration._pool import Members, fit_members, pool_weights
 from skroute.calibration._scores import (
     check_scores,
@@ -204,8 +204,8 @@ def _shares(
     n_rows = len(rows.codes)
     if folds is not None:
         number = column(folds, "folds")
-        if number.dtype.kind not in "iu":
-            raise ValueError(f"folds must hold whole numbers, got {number.dtype} values.")
+        if number.dtype.kind not in "iuf" or (number != np.floor(number)).any():
+            raise ValueError(f"folds must hold whole numbers, got {listed(np.unique(number.astype(str)), 4)}.")
         if len(number) != len(rows.place):
             raise ValueError(f"folds must have one value a row: {len(rows.place)} rows, got {len(number)} values.")
         kept = rows.place >= 0
