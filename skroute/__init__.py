@@ -8,20 +8,26 @@ decide: X    -> scores -> calibrated probabilities -> signals (top, margin, entr
 """
 
 from skroute.classifier import RoutingClassifier
-from skroute.policies import Certificates, CertifiedPolicy, labels_needed
+from skroute.metrics import PolicyComparison, compare_policies
+from skroute.policies import Certificates, CertifiedPolicy, CostPolicy, RoutingCosts, labels_needed
 from skroute.reliability import ReliabilityTable, reliability_table
-from skroute.routing import PolicyAudit, RoutePolicy, RouteTable, explain_route, predict_route
+from skroute.routing import LabelSets, PolicyAudit, RoutePolicy, RouteTable, explain_route, predict_route
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Certificates",
     "CertifiedPolicy",
+    "CostPolicy",
+    "LabelSets",
     "PolicyAudit",
+    "PolicyComparison",
     "ReliabilityTable",
     "RoutePolicy",
     "RouteTable",
     "RoutingClassifier",
+    "RoutingCosts",
+    "compare_policies",
     "explain_route",
     "labels_needed",
     "predict_route",

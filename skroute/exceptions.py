@@ -25,8 +25,8 @@ class DeadGateWarning(SkrouteWarning):
 
 
 class RareClassWarning(SkrouteWarning):
-    """A class has too few rows to be cross-fitted as the others are."""
+    """A class has too few rows for what is done with the others: to be cross-fitted, or to be left out of sets."""
 
 
 class UncertifiedClassWarning(SkrouteWarning):
-    """Classes have too few rows, or too many errors, for the guarantee that was asked for; they are never auto-routed."""
+    """Classes have too few rows, or too many errors, for the guarantee asked for; they are never auto-routed."""

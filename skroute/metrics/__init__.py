@@ -2,6 +2,8 @@
 
 from skroute.metrics._calibration_error import calibration_error
 from skroute.metrics._calibration_test import CalibrationTestResult, calibration_test
+from skroute.metrics._compare import compare_policies
+from skroute.metrics._comparison import ClassErrors, PolicyComparison, PolicyMoves
 from skroute.metrics._risk_coverage import (
     RiskCoverageCurve,
     area_under_risk_coverage,
@@ -16,7 +18,10 @@ from skroute.metrics._smooth_calibration_error import smooth_calibration_error
 
 __all__ = [
     "CalibrationTestResult",
+    "ClassErrors",
     "FigureScorer",
+    "PolicyComparison",
+    "PolicyMoves",
     "RiskCoverageCurve",
     "RouteScorer",
     "RoutingReport",
@@ -24,6 +29,7 @@ __all__ = [
     "area_under_risk_coverage",
     "calibration_error",
     "calibration_test",
+    "compare_policies",
     "coverage_at_risk",
     "get_scorer",
     "get_scorer_names",

@@ -2,6 +2,8 @@
 
 from skroute.policies._certificates import Certificates
 from skroute.policies._certified_policy import CertifiedPolicy
+from skroute.policies._cost_policy import CostPolicy
+from skroute.policies._costs import RoutingCosts
 from skroute.policies._labels_needed import labels_needed
 
-__all__ = ["Certificates", "CertifiedPolicy", "labels_needed"]
+__all__ = ["Certificates", "CertifiedPolicy", "CostPolicy", "RoutingCosts", "labels_needed"]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import interpolate, special
 
-__all__ = ["check_target", "fewest_rows", "most_errors", "p_value", "passes", "rows_needed", "upper_bound"]
+__all__ = ["check_target", "fewest_rows", "most_errors", "p_value", "passes", "rows_needed", "steps", "upper_bound"]
 
 # Below this a risk could no longer be told from its rounding when it is given as 1 - confidence.
 LEAST_RISK = 1e-12
@@ -214,6 +214,32 @@ def fewest_rows(errors: ArrayLike, max_error: float, risk: float) -> NDArray[np.
     return _settle(wrong, wrong + np.ceil(_right_rows(wrong, max_error, risk)), max_error, risk).astype(np.int64)
 
 
+def steps(rows: int, max_error: float, risk: float) -> NDArray[np.int64]:
+    """Return the numbers of rows, up to `rows`, from which on one more error is allowed.
+
+    Parameters
+    ----------
+    rows : int
+        Largest number of rows.
+    max_error : float
+        Error rate to be shown, in (0, 1).
+    risk : float
+        Largest probability of a false proof, in [1e-12, 1).
+
+    Returns
+    -------
+    rows : ndarray
+        Ascending: ``fewest_rows`` of 0, 1, 2, ... errors.
+
+    Examples
+    --------
+    >>> steps(100, 0.05, 0.1)
+    array([45, 77])
+    """
+    table = _table_beyond(rows, max_error, risk)
+    return table[: np.searchsorted(table, rows, side="right")]
+
+
 def _split(errors: ArrayLike, rows: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Return the wrong and the right rows, and where there are right ones; 1 where there are none."""
     wrong, n = np.asarray(errors, dtype=np.float64), np.asarray(rows, dtype=np.float64)
@@ -243,9 +269,10 @@ def _settle(
 def _table_beyond(rows: float, max_error: float, risk: float) -> NDArray[np.int64]:
     """Return the fewest rows for 0, 1, 2, ... errors, as far as the first entry above `rows` or farther."""
     check_target(max_error, risk)
-    size = 64
+    # About max_error of the rows may be wrong; powers of two, so that the cache serves many counts.
+    size = 2 ** max(6, math.ceil(math.log2(rows * max_error + 1.0)))
     while (table := _table(max_error, risk, size))[-1] <= rows:
-        size *= 4
+        size *= 2
     return table
 
 
@@ -260,8 +287,10 @@ def _table(max_error: float, risk: float, size: int) -> NDArray[np.int64]:
         tail, nodes = wrong[HEAD:], wrong[HEAD - 1 :: STRIDE]
         right = interpolate.CubicSpline(nodes, _right_rows(nodes, max_error, risk))(tail)
         rows = tail + np.ceil(right)
-        # What lies within the errors of spline and solver of a whole number may have been rounded to the wrong side.
-        close = np.abs(right - np.rint(right)) <= np.maximum(1e-3, 1e-7 * rows)
+        # What lies so close to a whole number may have been rounded to the wrong side: by the error of the spline, that
+        # of the solver, or that of 1 - risk.
+        error = 1e-3 + 1e-9 * rows + 1e-17 / risk * np.sqrt(rows) / max_error
+        close = np.abs(right - np.rint(right)) <= error
         rows[close] = _settle(tail[close], rows[close], max_error, risk)
         table[HEAD:] = rows
     table.setflags(write=False)

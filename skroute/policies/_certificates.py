@@ -1,13 +1,16 @@
 """What is guaranteed of each class, in numbers and in plain words."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skroute._tabular import Tabular, html_table, text_table
+from skroute._validation import check_option, label_positions, listed
 from skroute.policies._labels_needed import labels_needed
 
 __all__ = ["Certificates"]
@@ -26,6 +29,8 @@ class Certificates(Tabular):
         that are watched or auto-routed to it.
     target : ndarray of float
         Largest share wrong, or least recall, in (0, 1); NaN without a target.
+    risk : ndarray of float
+        Largest probability that the statement is false: 1 - confidence, or its share of that with `joint=True`.
     status : ndarray of str
         "certified"; "too_few_rows": no outcome of so few rows could show it; "not_attained": the rows do not show it;
         "given": the number is the user's own, and nothing is promised; "no_target": nothing was asked for; "held_back":
@@ -55,6 +60,7 @@ class Certificates(Tabular):
     label: NDArray[Any]
     kind: NDArray[np.str_]
     target: NDArray[np.float64]
+    risk: NDArray[np.float64]
     status: NDArray[np.str_]
     guarantee: NDArray[np.str_]
     threshold: NDArray[np.float64]
@@ -80,7 +86,7 @@ class Certificates(Tabular):
                 columns["label"][:] = values
             else:
                 columns[field.name] = np.array(values, dtype=str if field.name in TEXTS else np.float64)
-        return cls(**columns, confidence=confidence)
+        return cls(**columns, confidence=float(confidence))
 
     def _columns(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "confidence"}
@@ -114,12 +120,13 @@ class Certificates(Tabular):
         """Return every entry in plain words."""
         return [self._in_words(record) for record in self.to_records()]
 
-    def short_reason(self, place: int) -> str:
-        """Return the class of an entry that is not certified, with the reason in brackets."""
-        record = self.to_records()[place]
-        if record["status"] == "too_few_rows":
-            return f"{record['label']} ({_few(record)})"
-        return f"{record['label']} ({_count(record['errors'])} of {_count(record['routed'])} wrong at best)"
+    def short_reasons(self) -> list[str]:
+        """Return the class of every entry that failed, with the reason in brackets; recall first.
+
+        A class whose recall failed is watched everywhere, which may be why others have no rows left.
+        """
+        failed = [record for record in self.to_records() if record["status"] in ("too_few_rows", "not_attained")]
+        return [_reason(record) for kind in ("recall", "error") for record in failed if record["kind"] == kind]
 
     def labels_needed(self, power: float = 0.8) -> dict[Any, float]:
         """Tell how many more verified rows each class needs for its error to be certified.
@@ -146,7 +153,7 @@ class Certificates(Tabular):
                 continue
             seen = max(record["errors"], 0.5) / max(record["routed"], 1.0) if record["routed"] >= 10 else 0.0
             needed[record["label"]] = labels_needed(
-                record["target"], confidence=self.confidence, error=seen, power=power, rows=int(record["rows"])
+                record["target"], confidence=1.0 - record["risk"], error=seen, power=power, rows=int(record["rows"])
             )
         return needed
 
@@ -178,7 +185,7 @@ class Certificates(Tabular):
         cells = []
         for record in self.to_records():
             sign = "<=" if record["kind"] == "error" else "recall >="
-            target = "-" if np.isnan(record["target"]) else f"{sign} {_percent(record['target'])}"
+            target = "-" if np.isnan(record["target"]) else f"{sign} {_target(record['target'])}"
             threshold = "never" if np.isinf(record["threshold"]) else f"{record['threshold']:.3f}"
             bound = "-" if np.isnan(record["upper_bound"]) else _percent(record["upper_bound"])
             counts = [_count(record[name]) for name in ("rows", "rows_needed", "routed", "errors")]
@@ -187,7 +194,7 @@ class Certificates(Tabular):
         return header, cells
 
     def _in_words(self, record: Mapping[str, Any]) -> str:
-        label, target, status = record["label"], record["target"], record["status"]
+        label, target, status = record["label"], _target(record["target"]), record["status"]
         if status == "given":
             return f"{label}: {record['threshold']:g} was given, nothing is guaranteed"
         if status == "no_target":
@@ -199,14 +206,59 @@ class Certificates(Tabular):
             return f"{label}: not certified, {_few(record)}; {held}"
         seen = f"{_count(record['errors'])} of {_count(record['routed'])}"
         if status == "not_attained":
-            shown = f"{seen} wrong at best, which does not show {_percent(target)}"
+            shown = f"{seen} wrong at best, which does not show {target}"
             return f"{label}: not certified, {shown}; never auto-routed"
         if record["kind"] == "error":
-            return f"{label}: at most {_percent(target)} wrong; {seen} seen"
-        return f"{label}: at least {_percent(target)} watched or auto-routed to it"
+            return f"{label}: at most {target} wrong; {seen} seen"
+        return f"{label}: at least {target} watched or auto-routed to it"
 
 
-TEXTS = ("kind", "status", "guarantee")
+def read_records(data: Any, classes: NDArray[Any], name: str) -> list[dict[str, Any]]:
+    """Return the statements of a JSON file, each checked to be whole, with one on the error of every class."""
+    if not isinstance(data, list) or not all(isinstance(record, Mapping) for record in data):
+        raise ValueError(f"{name} must be a list of dicts, got {data!r}.")
+    known = classes.tolist()
+    records = [_read_record(record, f"{name}[{i}]") for i, record in enumerate(data)]
+    places = label_positions([str(record["label"]) for record in records], classes, name)
+    records = [record | {"label": known[place]} for record, place in zip(records, places, strict=True)]
+    for kind in KINDS:
+        labels = [record["label"] for record in records if record["kind"] == kind]
+        if len(set(labels)) < len(labels) or (kind == "error" and len(labels) < len(known)):
+            raise ValueError(f"{name} must state the {kind} of {listed(known)}, each once; got {listed(labels)}.")
+    return records
+
+
+def _read_record(record: Mapping[str, Any], name: str) -> dict[str, Any]:
+    names = [field.name for field in fields(Certificates) if field.name != "confidence"]
+    if set(record) != set(names):
+        raise ValueError(f"{name} must hold {', '.join(names)}; got {listed(record)}.")
+    found: dict[str, Any] = dict(record)
+    for part, value in record.items():
+        place = f"{name}[{part!r}]"
+        if part in TEXTS:
+            check_option(value, TEXTS[part], place, "CertifiedPolicy")
+        elif part != "label":
+            if value not in (None, "inf") and (isinstance(value, bool) or not isinstance(value, Real)):
+                raise ValueError(f"{place} must be a number, 'inf' or None, got {value!r}.")
+            found[part] = math.nan if value is None else float(value)
+    return found
+
+
+KINDS = ("error", "recall")
+# What the columns of text may say.
+TEXTS = {
+    "kind": KINDS,
+    "status": ("certified", "too_few_rows", "not_attained", "given", "no_target", "held_back"),
+    "guarantee": ("exact", "approximate", "none"),
+}
+
+
+def _reason(record: Mapping[str, Any]) -> str:
+    if record["kind"] == "recall":
+        return f"recall of {record['label']} ({_few(record)}, everything is watched)"
+    if record["status"] == "too_few_rows":
+        return f"{record['label']} ({_few(record)})"
+    return f"{record['label']} ({_count(record['errors'])} of {_count(record['routed'])} wrong at best)"
 
 
 def _few(record: Mapping[str, Any]) -> str:
@@ -215,6 +267,11 @@ def _few(record: Mapping[str, Any]) -> str:
 
 def _count(value: float) -> str:
     return "-" if np.isnan(value) else f"{value:.0f}"
+
+
+def _target(share: float) -> str:
+    """Return a target as it was given: 0.9999 is not 100 %."""
+    return f"{100 * share:.10g} %"
 
 
 def _percent(share: float) -> str:

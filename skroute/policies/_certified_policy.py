@@ -11,14 +11,18 @@ from numpy.typing import NDArray
 
 from skroute._validation import check_classes, check_proba, check_sample_weight, counts_rows, label_positions, listed
 from skroute.exceptions import UncertifiedClassWarning
-from skroute.policies._certificates import Certificates
+from skroute.policies._certificates import Certificates, read_records
 from skroute.policies._statements import GatedRows, state_error, state_nothing, state_recall
-from skroute.routing._base_policy import BasePolicy
+from skroute.routing._base_policy import GATES, BasePolicy
 from skroute.routing._gates import Gates
+from skroute.routing._json import to_json
+from skroute.routing._policy import RoutePolicy
 
 __all__ = ["CertifiedPolicy"]
 
 REST = "*"
+# The numbers in force, as JSON names them.
+LEARNED = ("thresholds", "watch", *GATES)
 
 
 class CertifiedPolicy(BasePolicy):
@@ -54,6 +58,10 @@ class CertifiedPolicy(BasePolicy):
         Watch levels that are given, in [0, 1].
     watch_order : {"before", "after", "flag", "top"}, default="before"
         When watches are looked at, as in `RoutePolicy`.
+    candidates : float, default=None
+        Probability, between 0 and 1, with which `candidate_sets` shall hold the true class, as in `RoutePolicy`.
+    candidates_by_class : bool, default=False
+        Whether that shall hold within every true class.
 
     Attributes
     ----------
@@ -97,11 +105,11 @@ class CertifiedPolicy(BasePolicy):
     >>> rng = np.random.default_rng(0)
     >>> proba = rng.dirichlet([0.3, 0.3, 0.3], size=3000)
     >>> y = (proba.cumsum(axis=1) < rng.random((3000, 1))).sum(axis=1)
-    >>> policy = CertifiedPolicy(max_error=0.05).fit(proba, y)
+    >>> policy = CertifiedPolicy(max_error=0.1).fit(proba, y)
     >>> policy.certificates_
     Certificates(3 of 3 certified at confidence 0.9)
     >>> print(policy.certificates_.statements()[0])
-    0: at most 5 % wrong; ... of ... seen
+    0: at most 10 % wrong; ... of ... seen
     """
 
     _keyed_params = ("thresholds", "watch", "max_error", "min_recall")
@@ -119,6 +127,8 @@ class CertifiedPolicy(BasePolicy):
         escalate_entropy: float | None = 0.80,
         watch: Mapping[Any, float] | None = None,
         watch_order: str = "before",
+        candidates: float | None = None,
+        candidates_by_class: bool = False,
     ) -> None:
         self.max_error = max_error
         self.min_recall = min_recall
@@ -130,6 +140,8 @@ class CertifiedPolicy(BasePolicy):
         self.escalate_entropy = escalate_entropy
         self.watch = watch
         self.watch_order = watch_order
+        self.candidates = candidates
+        self.candidates_by_class = candidates_by_class
 
     def fit(
         self, proba: Any, y: Any = None, *, classes: Any = None, sample_weight: Any = None, reference: Any = None
@@ -165,7 +177,7 @@ class CertifiedPolicy(BasePolicy):
             raise ValueError(f"{type(self).__name__}.fit needs y: errors cannot be counted without labels.")
         values, labels, codes = self._read(proba, y, classes)
         given_thresholds, given_watch = self._by_class("thresholds", labels), self._by_class("watch", labels)
-        max_error, max_miss = self._targets("max_error", labels), self._targets("min_recall", labels)
+        max_error, min_recall = self._targets("max_error", labels), self._targets("min_recall", labels)
         weight = check_sample_weight(sample_weight, len(values))
         if weight is not None and not weight.any():
             raise ValueError("sample_weight must be positive in at least one row, got zeros only.")
@@ -176,15 +188,17 @@ class CertifiedPolicy(BasePolicy):
         other = None if reference is None else check_proba(reference, classes=labels, name="reference")[0]
         known = labels.tolist()
         asked = [label for label in known if label in max_error and label not in given_thresholds]
-        watched = [label for label in max_miss if label not in given_watch]
+        watched = [label for label in min_recall if label not in given_watch]
         risk = (1.0 - self.confidence) / (max(len(asked) + len(watched), 1) if self.joint else 1)
-        guarantee = "approximate" if other is None else "exact"
 
         records, watch = [], dict(given_watch)
-        for label in watched:
-            place = known.index(label)
-            record = state_recall(label, place, 1.0 - max_miss[label], values, codes, weight, weights, risk)
-            records.append(record | {"guarantee": guarantee})
+        for label, target in min_recall.items():
+            if label in given_watch:
+                record = state_nothing(label, "given", given_watch[label], "recall")
+            else:
+                place, is_exact = known.index(label), other is not None
+                record = state_recall(label, place, target, values, codes, weight, weights, risk, is_exact)
+            records.append(record)
             watch[label] = record["threshold"]
         open_gates = self._open_gates(labels, watch, numbers)
         rows, reference_rows = (
@@ -200,11 +214,11 @@ class CertifiedPolicy(BasePolicy):
             else:
                 scores = None if reference_rows is None else reference_rows.confidence[reference_rows.of(place)]
                 record = state_error(label, place, max_error[label], rows, codes, weight, weights, risk, scores)
-                record["guarantee"] = guarantee if record["status"] == "certified" else "none"
             errors.append(record)
             thresholds[label] = record["threshold"]
         self._install(labels, thresholds, watch, numbers)
         self.certificates_ = Certificates.from_records(errors + records, self.confidence)
+        self._learn_candidates(values, codes, weight)
         self._warn()
         return self
 
@@ -245,7 +259,7 @@ class CertifiedPolicy(BasePolicy):
                 else record
                 for record in self.certificates_.to_records()
             ]
-            self.certificates_ = Certificates.from_records(records, self.confidence)
+            self.certificates_ = Certificates.from_records(records, self.certificates_.confidence)
 
     def _numbers(self) -> dict[str, Any]:
         numbers = super()._numbers()
@@ -290,41 +304,46 @@ class CertifiedPolicy(BasePolicy):
         )
 
     def _warn(self) -> None:
-        certificates = self.certificates_
-        failed = np.flatnonzero(np.isin(certificates.status, ("too_few_rows", "not_attained"))).tolist()
-        if failed:
-            reasons = listed(certificates.short_reason(i) for i in failed)
+        reasons = self.certificates_.short_reasons()
+        if reasons:
             warnings.warn(
-                f"Not certified: {reasons}. A class without certificate is "
-                "never auto-routed (without a level: always watched). certificates_ tells the figures, "
-                "certificates_.labels_needed() how many more rows it takes.",
+                f"Not certified: {listed(reasons)}. A class without certificate is never auto-routed. certificates_ "
+                "tells the figures, certificates_.labels_needed() how many more rows it takes.",
                 UncertifiedClassWarning,
                 stacklevel=3,
             )
 
     def _learned(self) -> dict[str, Any]:
+        numbers = {name: getattr(self, f"{name}_") for name in LEARNED}
         records = [
-            {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in record.items()}
+            {name: None if value != value else to_json(value) for name, value in record.items()}
             for record in self.certificates_.to_records()
         ]
-        return {"thresholds": self.thresholds_, "watch": self.watch_, "certificates": records}
+        return numbers | {"confidence": self.certificates_.confidence, "certificates": records}
 
     def _restore(self, classes: NDArray[Any], learned: dict[str, Any]) -> None:
-        missing = [name for name in ("thresholds", "watch", "certificates") if name not in learned]
-        if missing:
-            raise ValueError(f"data['learned'] of {type(self).__name__} must hold {', '.join(missing)}.")
-        levels = {name: self._match(learned[name], name, classes) for name in ("thresholds", "watch")}
-        lacking = [label for label in classes.tolist() if label not in levels["thresholds"]]
+        names = (*LEARNED, "confidence", "certificates")
+        if set(learned) != set(names):
+            raise ValueError(
+                f"data['learned'] of {type(self).__name__} must hold {', '.join(names)}; got {listed(learned)}."
+            )
+        _check_share(learned["confidence"], "data['learned']['confidence']")
+        given = RoutePolicy(**{name: learned[name] for name in LEARNED})
+        numbers = given._numbers()
+        found, watch = given._by_class("thresholds", classes), given._by_class("watch", classes)
+        lacking = [label for label in classes.tolist() if label not in found]
         if lacking:
             raise ValueError(f"data['learned']['thresholds'] must hold every class; it lacks {listed(lacking)}.")
-        known = classes.tolist()
-        records = [
-            {name: math.nan if value is None else value for name, value in record.items()}
-            | {"label": known[label_positions([record["label"]], classes, "data['learned']['certificates']")[0]]}
-            for record in learned["certificates"]
-        ]
-        certificates = Certificates.from_records(records, self.confidence)
-        self._install(classes, levels["thresholds"], levels["watch"], self._numbers())
+        thresholds = {label: found[label] for label in classes.tolist()}
+        records = read_records(learned["certificates"], classes, "data['learned']['certificates']")
+        for i, record in enumerate(records):
+            levels = thresholds if record["kind"] == "error" else watch
+            level = levels.get(record["label"], math.inf)
+            if level != record["threshold"]:
+                # A number that was edited in the file is the user's own.
+                records[i] = state_nothing(record["label"], "given", level, record["kind"])
+        certificates = Certificates.from_records(records, learned["confidence"])
+        self._install(classes, thresholds, watch, numbers)
         self.certificates_ = certificates
 
 

@@ -50,43 +50,55 @@ def state_error(
         rows.confidence[part], wrong, max_error=max_error, risk=risk, reference=reference,
         weight=None if weight is None else weight[part], weights=weights,
     )  # fmt: skip
+    routed = part[rows.confidence[part] >= found.threshold]
+    # By weight, as the rows on top: importances are no counts of rows.
+    mass = float(len(routed) if weight is None else weight[routed].sum())
     on_top = float(rows.on_top[place])
-    routed = found.routed if found.status == "certified" else 0.0
     return {
-        "label": label, "kind": "error", "target": max_error, "status": found.status, "threshold": found.threshold,
-        "rows": found.rows, "rows_needed": found.rows_needed, "routed": found.routed, "errors": found.errors,
-        "p_value": found.p_value, "upper_bound": found.upper_bound, "coverage": routed / on_top if on_top else 0.0,
+        "label": label, "kind": "error", "target": max_error, "risk": risk, "status": found.status,
+        "guarantee": _guarantee(found.status, reference is not None and len(reference) > 0),
+        "threshold": found.threshold, "rows": found.rows, "rows_needed": found.rows_needed, "routed": found.routed,
+        "errors": found.errors, "p_value": found.p_value, "upper_bound": found.upper_bound,
+        "coverage": mass / on_top if on_top else 0.0,
     }  # fmt: skip
 
 
 def state_recall(
     label: Any,
     place: int,
-    max_miss: float,
+    min_recall: float,
     values: NDArray[np.floating],
     codes: NDArray[np.intp] | None,
     weight: NDArray[np.float64] | None,
     weights: str,
     risk: float,
+    is_exact: bool,
 ) -> dict[str, Any]:
     """Return the statement on the recall of one class, and the level of its watch."""
     own = np.asarray(codes) == place
     scores = values[:, place].astype(np.float64)
     own_weight = None if weight is None else weight[own]
-    found = watch_level(scores[own], max_miss=max_miss, risk=risk, weight=own_weight, weights=weights)
+    found = watch_level(scores[own], max_miss=1.0 - min_recall, risk=risk, weight=own_weight, weights=weights)
     w = np.ones(len(scores)) if weight is None else weight
-    below = float(w[own & (scores < found.level)].sum())
+    # Importances are no counts of rows.
+    repeats = w if weights == "frequency" else np.ones(len(scores))
+    missed = own & (scores < found.level)
     others = float(w[~own].sum())
     watched = float(w[~own & (scores >= found.level)].sum())
     return {
-        "label": label, "kind": "recall", "target": 1.0 - max_miss, "status": found.status, "threshold": found.level,
-        "rows": found.rows, "rows_needed": found.rows_needed, "routed": float(w[own].sum()), "errors": below,
+        "label": label, "kind": "recall", "target": min_recall, "risk": risk, "status": found.status,
+        "guarantee": _guarantee(found.status, is_exact), "threshold": found.level, "rows": found.rows,
+        "rows_needed": found.rows_needed, "routed": float(repeats[own].sum()), "errors": float(repeats[missed].sum()),
         "p_value": math.nan, "upper_bound": math.nan, "coverage": watched / others if others else 0.0,
     }  # fmt: skip
 
 
-def state_nothing(label: Any, status: str, threshold: float) -> dict[str, Any]:
+def state_nothing(label: Any, status: str, threshold: float, kind: str = "error") -> dict[str, Any]:
     """Return the statement that nothing is promised of a class, and why."""
-    names = ("target", "rows", "rows_needed", "routed", "errors", "p_value", "upper_bound", "coverage")
+    names = ("target", "risk", "rows", "rows_needed", "routed", "errors", "p_value", "upper_bound", "coverage")
     unknown = dict.fromkeys(names, math.nan)
-    return {"label": label, "kind": "error", "status": status, "guarantee": "none", "threshold": threshold} | unknown
+    return {"label": label, "kind": kind, "status": status, "guarantee": "none", "threshold": threshold} | unknown
+
+
+def _guarantee(status: str, is_exact: bool) -> str:
+    return ("exact" if is_exact else "approximate") if status == "certified" else "none"

@@ -1,8 +1,9 @@
 """Probabilities to routes: signals, gates, the policy with its audit, and the table that explains each decision."""
 
 from skroute.routing._audit import GateAudit, PolicyAudit
+from skroute.routing._label_sets import LabelSets
 from skroute.routing._policy import RoutePolicy
 from skroute.routing._reach import explain_route, predict_route
 from skroute.routing._route_table import RouteTable
 
-__all__ = ["GateAudit", "PolicyAudit", "RoutePolicy", "RouteTable", "explain_route", "predict_route"]
+__all__ = ["GateAudit", "LabelSets", "PolicyAudit", "RoutePolicy", "RouteTable", "explain_route", "predict_route"]

@@ -22,9 +22,12 @@ from skroute._validation import (
     label_positions,
 )
 from skroute.routing._audit import PolicyAudit, audit_gates
-from skroute.routing._gates import ROUTES, WATCH_ORDERS, Decision, Gates
+from skroute.routing._candidates import CandidateSets, check_coverage, learn_candidates
+from skroute.routing._gate_kernel import fast_routes
+from skroute.routing._gates import AUTO, ROUTES, WATCH_ORDERS, Decision, Gates
 from skroute.routing._json import from_json, to_json
 from skroute.routing._keyed_params import KeyedParamsMixin
+from skroute.routing._label_sets import LabelSets, label_sets
 from skroute.routing._route_table import RouteTable, route_table
 
 __all__ = ["GATES", "BasePolicy"]
@@ -40,8 +43,9 @@ LEVELS = ("thresholds", "watch")
 class BasePolicy(KeyedParamsMixin, BaseEstimator):
     """A policy once it is fitted: `classes_` and, under their names with an underscore, the numbers in force.
 
-    A subclass has the parameters `thresholds`, `watch` and those in `GATES`, sets the fitted numbers with `_install`,
-    and says in `_learned` and `_restore` what of them JSON must hold beside the parameters.
+    A subclass has the parameters `thresholds`, `watch`, those in `GATES`, `candidates` and `candidates_by_class`, sets
+    the fitted numbers with `_install`, ends its `fit` with `_learn_candidates`, and says in `_learned` and `_restore`
+    what of them JSON must hold beside the parameters.
     """
 
     classes_: NDArray[Any]
@@ -51,6 +55,7 @@ class BasePolicy(KeyedParamsMixin, BaseEstimator):
     max_entropy_: float | None
     escalate_entropy_: float | None
     watch_order_: str
+    candidates_: CandidateSets | None
 
     def check(self, classes: Any) -> None:
         """Check every number, and the classes that they name, before anything is fitted.
@@ -102,7 +107,10 @@ class BasePolicy(KeyedParamsMixin, BaseEstimator):
             If the rows are not probabilities of the classes; the message names the first bad row.
         """
         check_is_fitted(self)
-        return np.array(ROUTES)[self._decision(proba).route]
+        if not self._follows_gates():
+            return np.array(ROUTES)[self._decision(proba).route]
+        values, _ = check_proba(proba, classes=self.classes_, rows=False)
+        return fast_routes(self._gates(), values)
 
     def explain(self, proba: Any) -> RouteTable:
         """Choose the route of every row and say what led to it.
@@ -124,6 +132,51 @@ class BasePolicy(KeyedParamsMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return route_table(self._decision(proba), self.classes_)
+
+    def candidate_sets(self, proba: Any) -> LabelSets:
+        """Return for every row the labels that may be the true one, the most probable first.
+
+        A set holds the true class with the probability `candidates`: on average over all rows, and over those that are
+        not automatic, by themselves; with `candidates_by_class`, within every true class as well.
+
+        Parameters
+        ----------
+        proba : array-like or frame of shape (n_samples, n_classes)
+            Rows of probabilities. Named columns of a frame are matched to the classes.
+
+        Returns
+        -------
+        sets : LabelSets
+            ``sets[i]`` is the list of labels of row i, at least the top class.
+
+        Raises
+        ------
+        ValueError
+            If the policy was fitted without `candidates`, or the rows are not probabilities of the classes.
+
+        Notes
+        -----
+        Split conformal prediction; the guarantee on rows that are not automatic is exact for new rows that are
+        exchangeable with those of `fit` if the policy's numbers were given, approximate if they were learned there.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skroute import RoutePolicy
+        >>> rng = np.random.default_rng(0)
+        >>> proba = rng.dirichlet([0.5, 0.5, 0.5], size=500)
+        >>> y = (proba.cumsum(axis=1) < rng.random((500, 1))).sum(axis=1)
+        >>> policy = RoutePolicy(candidates=0.9).fit(proba, y)
+        >>> policy.candidate_sets([[0.55, 0.40, 0.05], [0.99, 0.01, 0.00]]).tolist()
+        [[0, 1], [0]]
+        """
+        check_is_fitted(self)
+        if self.candidates_ is None:
+            raise ValueError(
+                f"candidate_sets needs sets that were learned: {type(self).__name__}(candidates=0.95).fit(proba, y)."
+            )
+        values, _ = check_proba(proba, classes=self.classes_)
+        return label_sets(self.candidates_, values, self.classes_)
 
     def audit(self, n_classes: int | None = None) -> PolicyAudit:
         """Tell for every number what confidence it implies, and whether it can still change a route.
@@ -181,6 +234,8 @@ class BasePolicy(KeyedParamsMixin, BaseEstimator):
                 params |= {name: getattr(self, f"{name}_") for name in GATES}
             else:
                 data["learned"] = {name: to_json(value) for name, value in learned.items()}
+            if self.candidates_ is not None:
+                data["candidates"] = self.candidates_.to_dict(self.classes_)
         data["params"] = {name: to_json(value) for name, value in params.items()}
         return data
 
@@ -209,7 +264,7 @@ class BasePolicy(KeyedParamsMixin, BaseEstimator):
                 f"data must be a dict as {cls.__name__}.to_dict() returns it, with 'policy': {cls.__name__!r} and a "
                 f"dict 'params'; got {type(data).__name__} with 'policy': {kind!r}."
             )
-        unknown = [name for name in data if name not in ("policy", "params", "classes", "learned")]
+        unknown = [name for name in data if name not in ("policy", "params", "classes", "learned", "candidates")]
         unknown += [name for name in data["params"] if name not in inspect.signature(cls).parameters]
         if unknown:
             raise ValueError(f"data names parts that {cls.__name__} does not have: {unknown}.")
@@ -222,6 +277,8 @@ class BasePolicy(KeyedParamsMixin, BaseEstimator):
             if not isinstance(learned, Mapping):
                 raise ValueError(f"data['learned'] must be a dict, got {type(learned).__name__}.")
             policy._restore(check_classes(data["classes"]), {name: from_json(part) for name, part in learned.items()})
+            if "candidates" in data:
+                policy.candidates_ = CandidateSets.from_dict(data["candidates"], policy.classes_)
         return policy
 
     @abstractmethod
@@ -231,6 +288,10 @@ class BasePolicy(KeyedParamsMixin, BaseEstimator):
     @abstractmethod
     def _restore(self, classes: NDArray[Any], learned: dict[str, Any]) -> None:
         """Set the fitted attributes from what `_learned` returned."""
+
+    def _follows_gates(self) -> bool:
+        """Return whether the gates alone decide, so that the fast path holds: not where `_decision` is replaced."""
+        return type(self)._decision is BasePolicy._decision
 
     def _decision(self, proba: Any) -> Decision:
         check_is_fitted(self)
@@ -242,6 +303,8 @@ class BasePolicy(KeyedParamsMixin, BaseEstimator):
         values, labels = check_proba(proba, classes=classes)
         if labels is None:
             labels = _default_classes(y, values.shape[1])
+        if y is None and self.candidates is not None:
+            raise ValueError(f"candidates={self.candidates:g} is learned from labels: pass y to fit.")
         codes = None if y is None else encode_labels(y, labels)
         if codes is not None and len(codes) != len(values):
             raise ValueError(f"y must have one label a row: {len(values)} rows, got {len(codes)} labels.")
@@ -258,14 +321,40 @@ class BasePolicy(KeyedParamsMixin, BaseEstimator):
         self.max_entropy_ = numbers["max_entropy"]
         self.escalate_entropy_ = numbers["escalate_entropy"]
         self.watch_order_ = numbers["watch_order"]
+        self.candidates_ = None
+
+    def _learn_candidates(self, values: NDArray[Any], codes: NDArray[np.intp] | None, sample_weight: Any) -> None:
+        """Learn the sets of labels, where asked to; the numbers in force say which rows are not automatic."""
+        if self.candidates is None:
+            return
+        self.candidates_ = learn_candidates(
+            values,
+            codes,
+            self.classes_,
+            coverage=float(self.candidates),
+            by_class=self.candidates_by_class,
+            held=self._decision(values).route != AUTO,
+            sample_weight=sample_weight,
+        )
 
     def _numbers(self) -> dict[str, Any]:
         """Return the parameters in `GATES`, checked."""
         owner = type(self).__name__
+        self._check_candidates()
         numbers: dict[str, Any] = {"watch_order": check_option(self.watch_order, WATCH_ORDERS, "watch_order", owner)}
         for name in ("margin", "max_entropy", "escalate_entropy"):
             numbers[name] = check_level(getattr(self, name), name, owner, optional=True)
         return numbers
+
+    def _check_candidates(self) -> None:
+        owner = type(self).__name__
+        if self.candidates is not None:
+            check_coverage(self.candidates, "candidates", owner)
+        if not isinstance(self.candidates_by_class, (bool, np.bool_)):
+            raise ValueError(
+                f"The 'candidates_by_class' parameter of {owner} must be True or False. "
+                f"Got {self.candidates_by_class!r} instead."
+            )
 
     def _levels(self, name: str) -> dict[Any, float]:
         """Return a dict parameter with every level checked."""

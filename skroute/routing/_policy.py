@@ -1,15 +1,12 @@
 """The policy that takes its numbers as given."""
 
 import inspect
-import warnings
 from collections.abc import Mapping
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
-from skroute._validation import check_level
-from skroute.exceptions import DeadGateWarning
+from skroute._validation import check_level, check_sample_weight
 from skroute.routing._audit import warn_of_dead_gates
 from skroute.routing._base_policy import GATES, BasePolicy
 
@@ -44,6 +41,11 @@ class RoutePolicy(BasePolicy):
         "before": a watch that fires for a class other than the top one stops automatic routing. "after": only rows
         that are not automatic are watched. "flag": watches are reported and change no route. "top": as "after", but
         only a watch for the top class counts.
+    candidates : float, default=None
+        Probability, between 0 and 1, with which `candidate_sets` shall hold the true class: of all rows, and of those
+        that are not automatic. It is learned from the labels in `fit`. None: no sets.
+    candidates_by_class : bool, default=False
+        Whether that shall hold within every true class; a class of n rows needs (n + 1) `candidates` <= n.
 
     Attributes
     ----------
@@ -57,6 +59,8 @@ class RoutePolicy(BasePolicy):
         The other gates.
     watch_order_ : str
         The order in which watches are looked at.
+    candidates_ : CandidateSets or None
+        The least probability of a label in a row's set.
 
     See Also
     --------
@@ -93,6 +97,8 @@ class RoutePolicy(BasePolicy):
         escalate_entropy: float | None = 0.80,
         watch: Mapping[Any, float] | None = None,
         watch_order: str = "before",
+        candidates: float | None = None,
+        candidates_by_class: bool = False,
     ) -> None:
         self.threshold = threshold
         self.thresholds = thresholds
@@ -101,21 +107,23 @@ class RoutePolicy(BasePolicy):
         self.escalate_entropy = escalate_entropy
         self.watch = watch
         self.watch_order = watch_order
+        self.candidates = candidates
+        self.candidates_by_class = candidates_by_class
 
     def fit(self, proba: Any, y: Any = None, *, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Check the numbers and match them to the classes; nothing is learned.
+        """Check the numbers and match them to the classes; only candidate sets are learned.
 
         Parameters
         ----------
         proba : array-like or frame of shape (n_samples, n_classes)
             Rows of probabilities, each summing to one within 5e-3.
         y : array-like of shape (n_samples,), default=None
-            True labels; only checked.
+            True labels; needed for `candidates`, else only checked.
         classes : array-like of shape (n_classes,), default=None
             The class of each column. None: the column names of a frame, else the sorted labels in `y` where there is
             one for each column, else 0 to n_classes - 1.
         sample_weight : array-like of shape (n_samples,), default=None
-            Ignored; present as in every policy.
+            Weights for `candidates`, not negative; else ignored.
 
         Returns
         -------
@@ -124,13 +132,15 @@ class RoutePolicy(BasePolicy):
         Raises
         ------
         ValueError
-            If a number is out of its range, a label in `thresholds` or `watch` is not a class, or the rows are not
-            probabilities.
+            If a number is out of its range, a label in `thresholds` or `watch` is not a class, the rows are not
+            probabilities, or `candidates` is given and `y` is not.
         """
-        numbers = self._numbers()
-        _, labels, _ = self._read(proba, y, classes)
-        thresholds = dict.fromkeys(labels.tolist(), numbers["threshold"]) | self._by_class("thresholds", labels)
-        self._install(labels, thresholds, self._by_class("watch", labels), numbers)
+        self._numbers()
+        values, labels, codes = self._read(proba, y, classes)
+        # Before anything is set, because a fit that fails leaves the policy as it was.
+        weight = None if self.candidates is None else check_sample_weight(sample_weight, len(values))
+        self._settle(labels)
+        self._learn_candidates(values, codes, weight)
         # The defaults are meant to serve every number of classes; only a number that somebody chose is a mistake.
         defaults = inspect.signature(type(self)).parameters
         chosen = {name for name in GATES + ("threshold",) if getattr(self, name) != defaults[name].default}
@@ -144,10 +154,14 @@ class RoutePolicy(BasePolicy):
     def _learned(self) -> None:
         return None
 
+    def _settle(self, labels: NDArray[Any]) -> None:
+        """Put the numbers in force."""
+        numbers = self._numbers()
+        thresholds = dict.fromkeys(labels.tolist(), numbers["threshold"]) | self._by_class("thresholds", labels)
+        self._install(labels, thresholds, self._by_class("watch", labels), numbers)
+
     def _restore(self, classes: NDArray[Any], learned: dict[str, Any]) -> None:
         if learned:
             raise ValueError(f"data must hold nothing learned for RoutePolicy, got {list(learned)}.")
-        with warnings.catch_warnings():
-            # Whoever wrote the file was told when it was fitted.
-            warnings.simplefilter("ignore", DeadGateWarning)
-            self.fit(np.full((1, len(classes)), 1.0 / len(classes)), classes=classes)
+        # Without a warning of dead gates: whoever wrote the file was told when it was fitted.
+        self._settle(classes)

@@ -61,6 +61,8 @@ def test_entries_are_listed_only_where_deep():
         "escalate_entropy",
         "watch",
         "watch_order",
+        "candidates",
+        "candidates_by_class",
     }
     assert set(policy.get_params()) - set(policy.get_params(deep=False)) == {"thresholds__a", "watch__b"}
 

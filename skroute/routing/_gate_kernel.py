@@ -1,0 +1,313 @@
+"""The routes of many rows in one pass: what the plain definition says of every row, at a fraction of its work.
+
+The plain definition, `Gates.decide`, measures everything of every row. A route needs less. With K classes, a row that
+sums to s, and the share p = max / s of its top class, entropy is Schur-concave: it lies between its value with the rest
+packed into as few atoms as fit and its value with the rest spread evenly, and both fall as p grows (`_audit` has the
+closed forms). So each entropy gate has two cut points:
+
+    below the first, every row's entropy is over the level;    from the second on, every row's is under it.
+
+The runner-up lies between (s - max) / (K - 1) and s - max, which gives the margin gate its two cut points. Most rows
+fall outside these bands, so that their confidence alone decides. Of the others the entropy is computed in float32, with
+a proven bound on its error, and rows that are closer to a level than the bound are left to the plain code. No route
+depends on an approximation, then: a row is decided by an inequality with room to spare, or by the plain code itself.
+"""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skroute._rows import ROWS_AT_ONCE, SUM_SLACK, check_rows, clean_blocks
+from skroute.routing._audit import entropy_needs, entropy_sure
+from skroute.routing._gates import AUTO, CLARIFY, ESCALATE, ROUTES, SLACK, WATCH, Gates
+from skroute.routing._signals import BLOCK_CELLS, entropy_signal
+
+__all__ = ["fast_routes"]
+
+# Up to so many values, finding the few rows that need more costs more than measuring all.
+FEW_CELLS = 6000
+FEW_ROWS = 500
+# Values in a block: few enough for the cache, enough to outweigh some sixty calls of NumPy.
+CELLS = 1 << 18
+# Up to so many columns, rows are turned into columns first: NumPy's reductions of short rows pay for every row.
+FEW_COLUMNS = 24
+# Up to one watched class in so many, its column is picked out of long rows; beyond, whole rows are compared.
+SPARSE = 8
+# A checked row sums to one within SUM_SLACK. The rest covers the rounding of its sum.
+SPREAD = SUM_SLACK + 1e-5
+# The bounds of the entropy are known to 1e-8, the entropies that the plain code computes to 1e-11; gates have a slack
+# of 1e-12.
+NOISE = 1e-7
+
+NAMES = np.array(ROUTES)
+
+
+def fast_routes(gates: Gates, values: NDArray[np.floating], name: str = "proba") -> NDArray[np.str_]:
+    """Check all rows and choose their routes, the same as those of `gates.decide`.
+
+    Parameters
+    ----------
+    gates : Gates
+    values : ndarray of shape (n_samples, n_classes)
+        float32 or float64, in any layout, its rows not checked yet. It is not written to.
+    name : str, default="proba"
+        What the messages call the matrix.
+
+    Returns
+    -------
+    routes : ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If a row is not finite, leaves [0, 1] or does not sum to one. The message names the first such row.
+    """
+    n_samples, n_classes = values.shape
+    if n_samples <= FEW_ROWS and values.size <= FEW_CELLS:
+        return NAMES[gates.decide(check_rows(values, name)).route]
+    kernel = _Kernel(gates, values)
+    # The check adds up several rows at once.
+    n_rows = max(CELLS // n_classes // ROWS_AT_ONCE, 1) * ROWS_AT_ONCE
+    routes = np.empty(n_samples, dtype=NAMES.dtype)
+    block = values[:0]
+    for rows, block in clean_blocks(values, name, n_rows):
+        # Every code is in range; without "clip" NumPy would fill a copy first.
+        NAMES.take(kernel.decide(block), out=routes[rows], mode="clip")
+    if n_samples % max(BLOCK_CELLS // n_classes, 1) == 1:
+        # The plain code measures this row by itself and may add it up in another order than its fellows.
+        routes[-1:] = NAMES[gates.decide(block[-1:]).route]
+    return routes
+
+
+@lru_cache(maxsize=1024)
+def _entropy_cuts(level: float | None, n_classes: int) -> tuple[float, float]:
+    """Return the confidence below which every entropy is over the level, and from which every one is under it.
+
+    Confidence is as given and the bounds hold for shares, which differ from it by the sum of the row. A gate that is
+    switched off, level None, is never in doubt.
+    """
+    if level is None:
+        return 0.0, 0.0
+    low, high = entropy_needs(level + NOISE, n_classes), entropy_sure(level - NOISE, n_classes)
+    return low * (1.0 - SPREAD), high * (1.0 + SPREAD)
+
+
+def _margin_cuts(level: float | None, n_classes: int) -> tuple[float, float]:
+    """Return the confidence below which every margin is under the level, and from which every one reaches it."""
+    if level is None or level <= 0.0:
+        return 0.0, 0.0
+    # max - (s - max) / (K - 1) < level  and  max - (s - max) >= level, at the sum s that asks for most.
+    return ((level - NOISE) * (n_classes - 1) + 1.0 - SPREAD) / n_classes, (level + 1.0 + SPREAD) / 2.0
+
+
+def _at_least(levels: NDArray[np.float64], dtype: np.dtype[np.floating]) -> NDArray[np.floating]:
+    """Return the least numbers of the type that reach the levels: p >= level says the same of either."""
+    rounded: NDArray[np.floating] = levels.astype(dtype)
+    return np.where(rounded < levels, np.nextafter(rounded, rounded.dtype.type(np.inf)), rounded)
+
+
+def _reaches(
+    block: NDArray[np.floating], columns: NDArray[np.floating] | None, levels: NDArray[np.floating]
+) -> NDArray[np.bool_]:
+    """Return which rows hold a value that reaches the level of its column."""
+    hits = block >= levels if columns is None else (columns >= levels[:, None]).T
+    reached: NDArray[np.bool_] = np.logical_or.reduce(hits, axis=1)
+    return reached
+
+
+class _Kernel:
+    """The gates as levels of confidence, for matrices of one width, type and layout."""
+
+    def __init__(self, gates: Gates, values: NDArray[np.floating]) -> None:
+        self.gates = gates
+        self.n_classes = values.shape[1]
+        # Whether a copy that keeps the layout, as the plain code takes one, has columns that lie in one piece.
+        self.by_column = abs(values.strides[0]) < abs(values.strides[1])
+        self.margin = -math.inf if gates.margin is None else gates.margin - SLACK
+        self.max_entropy = math.inf if gates.max_entropy is None else gates.max_entropy + SLACK
+        self.escalate_entropy = math.inf if gates.escalate_entropy is None else gates.escalate_entropy - SLACK
+        self.tolerance = entropy_tolerance(self.n_classes)
+        self._set_levels(values.dtype)
+        self._set_watches(values.dtype)
+
+    def _set_levels(self, dtype: np.dtype[np.floating]) -> None:
+        gates, n_classes = self.gates, self.n_classes
+        entropy_low, entropy_sure = _entropy_cuts(gates.max_entropy, n_classes)
+        margin_low, self.margin_sure = _margin_cuts(gates.margin, n_classes)
+        # A row that is under the `least` of its top class is not auto-routed.
+        self.least = _at_least(np.maximum(gates.thresholds, max(entropy_low, margin_low)), dtype)
+        self.uniform = bool((self.least == self.least[0]).all())
+        # A row that reaches it, and `sure` as well, passes all gates. Where more than 1 - least is on top, no other
+        # class can reach its own level, so that whether any class reaches it says whether the top does.
+        self.sure = max(entropy_sure, self.margin_sure)
+        self.sure_of_top = max(self.sure, 0.0 if self.uniform else 1.0 + SPREAD - float(self.least.min()))
+        # Below the first every row escalates, if it gets so far; from the second on none does.
+        self.escalates, self.settled = _entropy_cuts(gates.escalate_entropy, n_classes)
+
+    def _set_watches(self, dtype: np.dtype[np.floating]) -> None:
+        watched = np.isfinite(self.gates.watch) & (self.gates.watch_order != "flag")
+        self.watched = np.flatnonzero(watched)
+        self.watch = _at_least(np.where(watched, self.gates.watch, np.inf), dtype)
+        # From here on too little is left for a watch to fire for any class but the one on top.
+        self.unwatched = 1.0 + SPREAD - float(self.watch.min())
+        self.only_top = self.gates.watch_order == "top"
+        self.holds_back = self.gates.watch_order == "before" and self.watched.size > 0
+        self.needs_top = not self.uniform or self.holds_back or self.only_top
+
+    def decide(self, block: NDArray[np.floating]) -> NDArray[np.int8]:
+        """Return the codes of the routes of checked rows."""
+        columns, confidence, top = self._largest(block)
+        passes = self._passes(block, columns, confidence, top)
+        auto = confidence >= (self.sure_of_top if top is None else self.sure)
+        auto &= passes
+        escalates = confidence < self.escalates
+        undecided = confidence < self.settled
+        undecided &= ~escalates
+        # A row takes the first route that holds, which is the one with the least code: arithmetic on codes does not
+        # wait for the outcome of every row, as a choice would.
+        route = np.subtract(np.int8(CLARIFY), (CLARIFY - ESCALATE) * escalates.view(np.int8))
+        fired = self._fired(block, columns) if self.watched.size else None
+        if fired is not None:
+            np.minimum(route, np.subtract(np.int8(CLARIFY), (CLARIFY - WATCH) * fired.view(np.int8)), out=route)
+            # Whether it fired for the class on top is seen to later.
+            undecided = undecided | fired if self.only_top else undecided & ~fired
+            if self.holds_back and self.unwatched > self.sure:
+                auto &= ~(fired & (confidence < self.unwatched))
+        undecided |= passes
+        undecided &= ~auto
+        np.multiply(route, ~auto, out=route)
+        rows = np.flatnonzero(undecided)
+        if rows.size:
+            some = self._take(block, rows)
+            if top is not None:
+                top = top.take(rows)
+            elif self.needs_top:
+                top = some.argmax(axis=1)
+            fired = None if fired is None else fired.take(rows)
+            route[rows] = self._settle(some, confidence.take(rows), passes.take(rows), fired, top)
+        return route
+
+    def _largest(
+        self, block: NDArray[np.floating]
+    ) -> tuple[NDArray[np.floating] | None, NDArray[np.floating], NDArray[np.intp] | None]:
+        """Return the columns in one piece each, or None; the confidence; the top class, or None where it would cost."""
+        if self.by_column or self.n_classes <= FEW_COLUMNS:
+            columns = block.T if self.by_column else np.ascontiguousarray(block.T)
+            return columns, np.maximum.reduce(columns, axis=0), None
+        top = block.argmax(axis=1)
+        return None, block.reshape(-1).take(np.arange(0, block.size, self.n_classes) + top), top
+
+    def _passes(
+        self,
+        block: NDArray[np.floating],
+        columns: NDArray[np.floating] | None,
+        confidence: NDArray[np.floating],
+        top: NDArray[np.intp] | None,
+    ) -> NDArray[np.bool_]:
+        """Return which rows may be auto-routed: their top class reaches its `least`, or at least some class does."""
+        if top is None and not self.uniform:
+            return _reaches(block, columns, self.least)
+        passes: NDArray[np.bool_] = confidence >= (self.least[0] if top is None else self.least.take(top))
+        return passes
+
+    def _fired(self, block: NDArray[np.floating], columns: NDArray[np.floating] | None) -> NDArray[np.bool_]:
+        """Return for which rows a watch fired, whatever the class on top."""
+        if SPARSE * self.watched.size > self.n_classes:
+            return _reaches(block, columns, self.watch)
+        columns = block.T if columns is None else columns
+        fired = np.zeros(len(block), dtype=bool)
+        for c in self.watched:
+            fired |= columns[c] >= self.watch[c]
+        return fired
+
+    def _take(self, block: NDArray[np.floating], rows: NDArray[np.intp]) -> NDArray[np.floating]:
+        """Return some rows in the layout of all."""
+        return block.T.take(rows, axis=1).T if self.by_column else block.take(rows, axis=0)
+
+    def _settle(
+        self,
+        block: NDArray[np.floating],
+        confidence: NDArray[np.floating],
+        passes: NDArray[np.bool_],
+        fired: NDArray[np.bool_] | None,
+        top: NDArray[np.intp] | None,
+    ) -> NDArray[np.int8]:
+        """Return the routes of rows that confidence does not decide, given which of them may be auto-routed."""
+        auto = passes if top is None else passes & (confidence >= self.least.take(top))
+        close = np.flatnonzero(auto & (confidence < self.margin_sure))
+        if close.size:
+            auto[close] = _margin(self._take(block, close)) >= self.margin
+        if fired is not None and top is not None and self.only_top:
+            fired = confidence >= self.watch.take(top)
+        elif fired is not None and top is not None and self.holds_back:
+            both = np.flatnonzero(auto & fired)
+            if both.size:
+                auto[both] = ~self._fired_elsewhere(self._take(block, both), top[both])
+        escalates = np.zeros(len(block), dtype=bool)
+        if min(self.max_entropy, self.escalate_entropy) < math.inf:
+            entropy = self._entropy(block)
+            auto &= entropy <= self.max_entropy
+            escalates = entropy >= self.escalate_entropy
+        route = np.where(escalates, np.int8(ESCALATE), np.int8(CLARIFY))
+        if fired is not None:
+            route[fired] = WATCH
+        route[auto] = AUTO
+        return route
+
+    def _fired_elsewhere(self, block: NDArray[np.floating], top: NDArray[np.integer]) -> NDArray[np.bool_]:
+        fired = block[:, self.watched] >= self.watch[self.watched]
+        elsewhere: NDArray[np.bool_] = (fired & (self.watched != top[:, None])).any(axis=1)
+        return elsewhere
+
+    def _entropy(self, block: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return entropies that lie on the same side of every level as those of the plain code."""
+        entropy = rough_entropy(block)
+        near = np.abs(entropy - self.max_entropy) <= self.tolerance
+        near |= np.abs(entropy - self.escalate_entropy) <= self.tolerance
+        rows = np.flatnonzero(near)
+        if rows.size:
+            # Sums along columns add one column after the other, sums along rows, and of a single row, in pairs. So that
+            # the last bit is that of the plain code too, a row of columns is measured in company.
+            company = np.append(rows, rows[:1]) if self.by_column else rows
+            exact = entropy_signal(self._take(block, company).astype(np.float64, copy=False))
+            entropy[rows] = exact[: rows.size]
+        return entropy
+
+
+def entropy_tolerance(n_classes: int) -> float:
+    """Return a bound on the error of `rough_entropy` for rows of values in [0, 1] that sum to 1 +- `SUM_SLACK`.
+
+    With u = 2^-24: every p is rounded by at most u p, its logarithm by 4 units in the last place, 8 u |log p|, and the
+    product by u. All terms of T = -sum p log p are >= 0, as are those of S = sum p, so that a sum of K of them in any
+    order adds at most K u of itself. That makes (K + 10) u T + u S for T and (K + 1) u S for S. The entropy in nats is
+    log S + T / S, and T / S is at most log K + 0.006; so its error is at most (2 K + 11) u (log K + 0.006) + (K + 2) u,
+    and over log K >= 0.69 at most (3.5 K + 15) u. What lies under the least normal float32 adds less than 1e-33, and
+    terms of second order, and the rounding of the plain code in float64, are covered by the step to 4 (K + 10) u.
+    """
+    return 4.0 * (n_classes + 10) * 2.0**-24
+
+
+def rough_entropy(block: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the entropy of each renormalised row over log(n_classes), to within `entropy_tolerance`."""
+    shares = block.astype(np.float32)
+    n_classes = block.shape[1]
+    ones = np.ones(n_classes, dtype=np.float32)
+    # What is added to keep off log 0 is lost in the digits of all p that count.
+    logs = shares + np.finfo(np.float32).tiny
+    np.log(logs, out=logs)
+    logs *= shares
+    sums, terms = (shares @ ones).astype(np.float64), (logs @ ones).astype(np.float64)
+    entropy: NDArray[np.float64] = (np.log(sums) - terms / sums) / np.log(n_classes)
+    return entropy
+
+
+def _margin(block: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the largest less the second largest value of each row, as the plain code does: widened before."""
+    rest = block.astype(np.float64)
+    rows, top = np.arange(len(rest)), rest.argmax(axis=1)
+    confidence = rest[rows, top]
+    rest[rows, top] = -1.0
+    margin: NDArray[np.float64] = confidence - rest.max(axis=1)
+    return margin

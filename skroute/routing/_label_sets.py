@@ -1,0 +1,141 @@
+"""The answer to a row that no route settles: the labels that may be the true one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skroute._tabular import Tabular, html_table, text_table
+from skroute._validation import listed
+from skroute.routing._candidates import CandidateSets
+
+__all__ = ["LabelSets", "label_sets"]
+
+SHOWN_ROWS = 10
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LabelSets(Tabular):
+    """For every row the labels that may be the true one, the most probable first.
+
+    It has a length; ``sets[i]`` is the list of labels of row i, and a slice, mask or indices select rows. As a table
+    it has the columns labels, proba (both lists) and size.
+
+    Attributes
+    ----------
+    coverage : float
+        The probability with which a set holds the true class.
+    classes : ndarray of shape (n_classes,)
+        All classes.
+    starts : ndarray of int of shape (n_samples + 1,)
+        Row i has the entries from ``starts[i]`` to ``starts[i + 1]`` of `codes` and `proba`.
+    codes : ndarray of int of shape (n_labels,)
+        Positions in `classes`, row after row.
+    proba : ndarray of float of shape (n_labels,)
+        Their probabilities.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skroute.routing._candidates import CandidateSets
+    >>> from skroute.routing._label_sets import label_sets
+    >>> candidates = CandidateSets(0.95, False, np.array([0.2]), np.array([500.0]))
+    >>> proba = np.array([[0.386, 0.576, 0.038], [0.022, 0.974, 0.004]])
+    >>> sets = label_sets(candidates, proba, np.array(["account_unlock", "vpn_issue", "security"]))
+    >>> sets
+    LabelSets(2 rows: 1.50 labels a row, 1 to 2; coverage 0.95)
+    >>> sets[0]
+    ['vpn_issue', 'account_unlock']
+    """
+
+    coverage: float
+    classes: NDArray[Any]
+    starts: NDArray[np.intp]
+    codes: NDArray[np.intp]
+    proba: NDArray[np.floating]
+
+    @property
+    def sizes(self) -> NDArray[np.intp]:
+        """The number of labels of each row, at least 1, shape (n_samples,)."""
+        return np.diff(self.starts)
+
+    def tolist(self) -> list[list[Any]]:
+        """Return the labels of every row."""
+        return self._split(self.classes[self.codes].tolist())
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.starts) - 1
+
+    def __getitem__(self, rows: Any) -> Any:
+        """Return the list of labels of one row, or the sets of some rows: a slice, a mask or indices."""
+        if isinstance(rows, (int, np.integer)):
+            row = range(len(self))[rows]
+            return self.classes[self.codes[self.starts[row] : self.starts[row + 1]]].tolist()
+        chosen = np.arange(len(self))[rows]
+        starts = np.concatenate([[0], np.cumsum(self.sizes[chosen])])
+        entries = np.arange(starts[-1]) + np.repeat(self.starts[chosen] - starts[:-1], self.sizes[chosen])
+        return LabelSets(self.coverage, self.classes, starts, self.codes[entries], self.proba[entries])
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        """Iterate over the lists of labels."""
+        return iter(self.tolist())
+
+    def _split(self, values: list[Any]) -> list[list[Any]]:
+        return [values[start:end] for start, end in pairwise(self.starts.tolist())]
+
+    def _columns(self) -> dict[str, Any]:
+        columns: dict[str, Any] = {}
+        for name, rows in (("labels", self.tolist()), ("proba", self._split(self.proba.tolist()))):
+            # Entry by entry, because NumPy would make a matrix of lists of equal length.
+            columns[name] = np.empty(len(self), dtype=object)
+            for i, values in enumerate(rows):
+                columns[name][i] = values
+        return columns | {"size": self.sizes}
+
+    def __repr__(self) -> str:
+        """Return one line: how many labels the rows have."""
+        sizes = self.sizes
+        brief = f": {sizes.mean():.2f} labels a row, {sizes.min()} to {sizes.max()}" if len(self) else ""
+        return f"LabelSets({len(self)} rows{brief}; coverage {self.coverage:g})"
+
+    def __str__(self) -> str:
+        """Return the first rows as text."""
+        more = f"\n({len(self) - SHOWN_ROWS} more rows)" if len(self) > SHOWN_ROWS else ""
+        return f"{self!r}\n{text_table(*self._shown())}{more}"
+
+    def _repr_html_(self) -> str:
+        return html_table(*self._shown(), caption=repr(self))
+
+    def _shown(self) -> tuple[list[str], list[list[str]]]:
+        first = self[:SHOWN_ROWS]
+        names = zip(first.classes[first.codes].tolist(), first.proba.tolist(), strict=True)
+        texts = first._split([f"{label} {proba:.3f}" for label, proba in names])
+        return ["size", "labels"], [[str(len(row)), listed(row)] for row in texts]
+
+
+def label_sets(candidates: CandidateSets, proba: NDArray[np.floating], classes: NDArray[Any]) -> LabelSets:
+    """Put the sets of rows into labels.
+
+    Parameters
+    ----------
+    candidates : CandidateSets
+        What says which classes stand in a set.
+    proba : ndarray of shape (n_samples, n_classes)
+        Checked probabilities.
+    classes : ndarray of shape (n_classes,)
+        The class of each column.
+
+    Returns
+    -------
+    sets : LabelSets
+        Labels of equal probability in the order of the classes.
+    """
+    rows, codes = np.nonzero(candidates.sets(proba))
+    values = proba[rows, codes]
+    order = np.lexsort([-values, rows])
+    starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(proba)))])
+    return LabelSets(candidates.coverage, classes, starts, codes[order], values[order])

@@ -1,0 +1,240 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from strategies import WATCH_ORDERS, gates, n_classes, rows, unhurried
+
+from skroute import RoutePolicy
+from skroute._rows import SUM_TOLERANCE, check_rows
+from skroute.routing import _gate_kernel
+from skroute.routing._gate_kernel import _entropy_cuts, _margin_cuts, entropy_tolerance, fast_routes, rough_entropy
+from skroute.routing._gates import ROUTES, SLACK, Gates
+from skroute.routing._signals import entropy_signal, measure
+
+FORMS = [("f4", "C"), ("f4", "F"), ("f8", "C"), ("f8", "F")]
+forms = st.sampled_from(FORMS)
+
+
+def lesson_gates(n_classes, **changes):
+    numbers = {
+        "thresholds": np.where(np.arange(n_classes) == n_classes - 1, 0.6, 0.8),
+        "watch": np.where(np.arange(n_classes) == n_classes - 1, 0.34, np.inf),
+        "margin": 0.30,
+        "max_entropy": 0.45,
+        "escalate_entropy": 0.80,
+        "watch_order": "before",
+    }
+    return Gates(**numbers | changes)
+
+
+def assert_same_routes(policy, proba):
+    """Assert the routes of the kernel, also where the plain code would be quicker, to be those of the plain code."""
+    expected = np.array(ROUTES)[policy.decide(check_rows(proba, "proba")).route]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_gate_kernel, "FEW_ROWS", -1)
+        found = fast_routes(policy, proba)
+    assert found.dtype == expected.dtype
+    assert_array_equal(found, expected)
+
+
+def hard_rows(n_classes, rng, levels=(0.3, 0.45, 0.6, 0.8)):
+    """Rows of all sorts: flat, peaked, tied, one-hot, uniform, of two atoms, on levels, with sums off by the most."""
+    alphas = np.exp(rng.uniform(-4, 3, (60, 1))) * np.ones(n_classes)
+    drawn = np.array([rng.dirichlet(alpha) for alpha in alphas])
+    peaks = rng.choice([*levels, 0.05, 0.34, 0.4025, 0.5, 0.65, 0.9, 0.99], (60, 1))
+    peaked = np.hstack([peaks, (1 - peaks) * rng.dirichlet(np.full(n_classes - 1, 0.3), 60)])
+    # The rest spread evenly, and packed: on either end of the bounds.
+    even = np.hstack([peaks, (1 - peaks) / (n_classes - 1) * np.ones(n_classes - 1)])
+    packed = np.clip(1 - peaks * np.arange(n_classes), 0, peaks)
+    tied = rng.integers(0, 4, (60, n_classes)) + 1e-300
+    few = [np.eye(n_classes)[rng.integers(0, n_classes, 5)], np.full((2, n_classes), 1 / n_classes)]
+    proba = np.vstack([drawn, peaked, even, packed, tied / tied.sum(axis=1, keepdims=True), *few])
+    proba = np.clip(proba, 0, 1)
+    proba /= proba.sum(axis=1, keepdims=True)
+    off = proba[rng.integers(0, len(proba), 120)]
+    off = off * np.where(off.max(axis=1) > 0.99, 1.0, rng.choice([1 - SUM_TOLERANCE, 1 + SUM_TOLERANCE], 120))[:, None]
+    proba = np.vstack([proba, off])
+    return rng.permuted(proba, axis=1)[rng.permutation(len(proba))]
+
+
+def hard_gates(proba, rng):
+    """Gates whose levels stand on cells, margins and entropies of the rows, or one ulp beside them."""
+    n_classes = proba.shape[1]
+    signals = measure(proba)
+
+    def near(values):
+        value = float(rng.choice(values))
+        return max([value, math.nextafter(value, 2), math.nextafter(value, -1)][rng.integers(3)], 0.0)
+
+    def gate(values):
+        choice = rng.integers(4)
+        return None if choice == 0 else min(near(values + [0.0, 0.0, SLACK, -SLACK][choice]), 1.0)
+
+    cells = np.concatenate([proba.ravel(), signals.confidence, [0.34, 0.5, 0.8, np.inf]])
+    thresholds = np.array([near(cells) for _ in range(n_classes)])
+    if rng.random() < 0.4:
+        thresholds[:] = thresholds[0]
+    return Gates(
+        thresholds=thresholds,
+        watch=np.where(rng.random(n_classes) < rng.choice([0, 0.05, 0.3, 1]), [near(cells)] * n_classes, np.inf),
+        margin=gate(signals.margin),
+        max_entropy=gate(signals.entropy),
+        escalate_entropy=gate(signals.entropy),
+        watch_order=str(rng.choice(WATCH_ORDERS)),
+    )
+
+
+@unhurried
+@given(data=st.data(), n_classes=n_classes, form=forms)
+def test_routes_are_those_of_the_plain_code(data, n_classes, form):
+    proba = np.asarray(data.draw(rows(n_classes)), dtype=form[0], order=form[1])
+    numbers = data.draw(gates(n_classes))
+    numbers |= {name: np.array(numbers[name]) for name in ("thresholds", "watch")}
+    assert_same_routes(Gates(**numbers), proba)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize("n_classes", [2, 3, 4, 9, 20, 24, 25, 77, 130])
+def test_routes_are_those_of_the_plain_code_on_hard_rows(n_classes, form):
+    rng = np.random.default_rng(n_classes)
+    for _ in range(25):
+        proba = np.asarray(hard_rows(n_classes, rng), dtype=form[0], order=form[1])
+        assert_same_routes(hard_gates(proba, rng), proba)
+        assert_same_routes(lesson_gates(n_classes, watch_order=str(rng.choice(WATCH_ORDERS))), proba)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize("n_classes", [1000, 5000])
+def test_routes_are_those_of_the_plain_code_for_many_classes(n_classes, form):
+    rng = np.random.default_rng(0)
+    proba = np.asarray(hard_rows(n_classes, rng), dtype=form[0], order=form[1])
+    for policy in (lesson_gates(n_classes), hard_gates(proba, rng), hard_gates(proba, rng)):
+        assert_same_routes(policy, proba)
+
+
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("n_classes", [2, 3, 20, 77])
+def test_rows_on_the_last_bit_of_an_entropy_gate_fall_as_the_plain_code_lets_them(n_classes, order):
+    rng = np.random.default_rng(1)
+    proba = np.asarray(rng.dirichlet(np.full(n_classes, 0.7), 40), order=order)
+    measured = measure(proba).entropy
+    ungated = {"thresholds": np.zeros(n_classes), "watch": np.full(n_classes, np.inf), "margin": None}
+    for level in measured:
+        for edge in (level - SLACK, level + SLACK):
+            for value in (math.nextafter(edge, -1), edge, math.nextafter(edge, 2)):
+                for name in ("max_entropy", "escalate_entropy"):
+                    numbers = {"max_entropy": None, "escalate_entropy": None, name: value}
+                    off = {"thresholds": np.full(n_classes, np.inf)} if name == "escalate_entropy" else {}
+                    assert_same_routes(Gates(**ungated | numbers | off, watch_order="before"), proba)
+
+
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("n_classes", [3, 20, 77])
+@pytest.mark.parametrize("extra", [0, 1, 2])
+def test_blocks_do_not_show(monkeypatch, n_classes, order, extra):
+    # A last block of one row, in the plain code, is added up in another order than the others are.
+    monkeypatch.setattr("skroute.routing._signals.BLOCK_CELLS", 32 * n_classes)
+    monkeypatch.setattr(_gate_kernel, "BLOCK_CELLS", 32 * n_classes)
+    monkeypatch.setattr(_gate_kernel, "CELLS", 20 * n_classes)
+    rng = np.random.default_rng(2)
+    proba = np.asarray(hard_rows(n_classes, rng)[: 96 + extra], order=order)
+    never, unwatched = np.full(n_classes, np.inf), np.full(n_classes, np.inf)
+    for level in measure(proba).entropy[-3:]:
+        assert_same_routes(Gates(never, unwatched, None, None, level + SLACK, "after"), proba)
+        assert_same_routes(hard_gates(proba, rng), proba)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_any_layout_will_do(dtype):
+    rng = np.random.default_rng(3)
+    whole = np.repeat(np.repeat(hard_rows(5, rng).astype(dtype), 2, axis=0), 2, axis=1)
+    proba = whole[:, ::2]
+    for view in (proba[::2], proba[::-1], whole[::2, ::2][:, ::-1], np.asfortranarray(proba)[::3]):
+        for _ in range(10):
+            assert_same_routes(hard_gates(view, rng), view)
+    assert_same_routes(lesson_gates(5), np.broadcast_to(whole[0, ::2], (50, 5)))
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_values_outside_by_rounding_are_clipped_as_ever(form):
+    proba = np.tile([[0.6, 0.4, -5e-7], [1.0 + 1e-6, -1e-6, 0.0], [-0.0, 0.66, 0.34]], (700, 1))
+    proba = np.asarray(proba * [1 - 1e-8], dtype=form[0], order=form[1])
+    before = proba.copy()
+    assert_same_routes(lesson_gates(3, thresholds=np.array([0.6, 1.0, 0.5])), proba)
+    assert_array_equal(proba, before)
+
+
+@pytest.mark.parametrize("place", [0, 699, 250_000])
+@pytest.mark.parametrize("row", [[0.5, np.nan, 0.5], [0.5, 0.6, -0.1], [0.5, 0.5, 0.1], [np.inf, 0.0, 0.0]])
+def test_bad_rows_are_refused_in_the_same_words(place, row):
+    proba = np.full((place + 1000, 3), 1 / 3)
+    proba[place] = row
+    with pytest.raises(ValueError, match=f"proba .*row {place} ") as plain:
+        check_rows(proba, "proba")
+    policy = RoutePolicy().fit(proba[-2:], classes=["a", "b", "c"])
+    with pytest.raises(ValueError) as found:
+        policy.decide(proba)
+    assert str(found.value) == str(plain.value)
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 2, 5000])
+def test_decide_and_explain_agree(n_rows):
+    rng = np.random.default_rng(4)
+    proba = rng.dirichlet([0.3, 0.3, 0.3], n_rows)
+    policy = RoutePolicy(thresholds={"b": 0.9}, watch={"c": 0.1}).fit(np.eye(3), classes=["a", "b", "c"])
+    routes = policy.decide(proba)
+    assert_array_equal(routes, policy.explain(proba).route)
+    assert routes.shape == (n_rows,)
+    assert routes.dtype == np.array(ROUTES).dtype
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 7, 20, 300])
+@pytest.mark.parametrize("level", [0.0, 0.1, 0.45, 0.8, 0.999, 1.0])
+def test_rows_beyond_the_cut_points_have_entropies_beyond_the_level(n_classes, level):
+    low, high = _entropy_cuts(level, n_classes)
+    proba = hard_rows(n_classes, np.random.default_rng(5))
+    signals = measure(proba)
+    assert (signals.entropy[signals.confidence < low] > level).all()
+    assert (signals.entropy[signals.confidence >= high] < level).all()
+    margin_low, margin_high = _margin_cuts(level, n_classes)
+    assert (signals.margin[signals.confidence < margin_low] < level).all()
+    assert (signals.margin[signals.confidence >= margin_high] >= level).all()
+
+
+@pytest.mark.parametrize(("level", "ends"), [(0.45, (0.8043, 0.8630)), (0.80, (0.4699, 0.6584))])
+def test_cut_points_of_three_classes_are_extremes_that_a_search_finds(level, ends):
+    def entropy(share, top):
+        return float(entropy_signal(np.array([[top, (1 - top) * share, (1 - top) * (1 - share)]]))[0])
+
+    low, high = _entropy_cuts(level, 3)
+    # The cut points are set apart by what the sums may be off, half a percent.
+    assert low == pytest.approx(ends[0] * 0.995, abs=1e-4)
+    assert high == pytest.approx(ends[1] * 1.005, abs=1e-4)
+    shares = np.linspace(max(0.0, 2 - 1 / (1 - ends[0])) if ends[0] < 0.5 else 0.0, 0.5, 1001)
+    least = [min(entropy(s, top) for s in shares if (1 - top) * (1 - s) <= top) for top in ends]
+    most = [max(entropy(s, top) for s in shares) for top in ends]
+    assert least[0] == pytest.approx(level, abs=1e-3)
+    assert most[1] == pytest.approx(level, abs=1e-3)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize("n_classes", [2, 3, 24, 77, 1000, 5000])
+def test_rough_entropies_keep_far_within_their_bound(n_classes, form):
+    proba = np.asarray(hard_rows(n_classes, np.random.default_rng(6)), dtype=form[0], order=form[1])
+    off = np.abs(rough_entropy(proba) - measure(proba).entropy)
+    assert off.max() < 0.5 * entropy_tolerance(n_classes)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_levels_are_rounded_up_to_the_type(dtype):
+    rng = np.random.default_rng(7)
+    levels = np.concatenate([rng.random(1000), rng.random(1000).astype("f4"), [0.0, 1.0, np.inf]])
+    least = _gate_kernel._at_least(levels, np.dtype(dtype))
+    assert (least >= levels).all()
+    below = np.nextafter(least, least.dtype.type(-1)).astype(np.float64)
+    finite = np.isfinite(levels)
+    assert (below[finite] < levels[finite]).all()
+    assert np.isposinf(least[~finite]).all()
