@@ -25,7 +25,7 @@ class RouteTable(Tabular):
     route : ndarray of str
         "auto", "watch", "escalate" or "clarify".
     label : ndarray
-        For an auto row the class that it is routed to, else its top class.
+        For an auto row the class that it is routed to (of a `CostPolicy` not always the top one), else its top class.
     confidence : ndarray of float
         The largest probability, in [0, 1].
     threshold : ndarray of float
@@ -40,7 +40,7 @@ class RouteTable(Tabular):
         Whether the row passed each gate; a gate that is switched off passes.
     reason : ndarray of str
         "passed" for an auto row, else the first thing that stopped it: "never" (the class is never auto-routed),
-        "confidence", "margin", "entropy" or "watch".
+        "confidence", "margin", "entropy", "watch" or, of a `CostPolicy`, "cost" (a person is cheaper).
 
     Examples
     --------
