@@ -96,7 +96,7 @@ def split_holdout(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the rows to fit on and the stratified (and grouped) share of rows to keep from the fit.
 
-    Every class keeps at least one row to fit on; a class of one row has none held out.
+    A class can lose all its rows to the share held out; it is then as one that is missing from every fold.
     """
     random = check_random_state(random_state)
     kept, held = _by_class(share, codes, random) if groups is None else _by_group(share, codes, groups, random)
@@ -106,10 +106,16 @@ def split_holdout(
 
 
 def _by_class(share: float, codes: NDArray[np.intp], random: Any) -> Split:
+    # Every row has the same chance, rows of the rarest classes too: if these were never held out, their errors would
+    # never be counted, and a long tail of them would go unseen. Only the two largest classes keep a row for certain,
+    # because there must be two to tell apart.
+    counts = np.bincount(codes)
+    largest = np.argsort(-counts, kind="stable")[:2]
     chosen = []
-    for code in np.unique(codes):
+    for code in np.flatnonzero(counts):
         rows = random.permutation(np.flatnonzero(codes == code))
-        chosen.append(rows[: min(round(share * len(rows)), len(rows) - 1)])
+        n_held = int(np.floor(share * len(rows) + random.uniform()))
+        chosen.append(rows[: min(n_held, len(rows) - 1) if code in largest else n_held])
     held = np.sort(np.concatenate(chosen))
     return np.setdiff1d(np.arange(len(codes)), held), held
 

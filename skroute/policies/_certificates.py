@@ -43,8 +43,8 @@ class Certificates(Tabular):
     rows, rows_needed : ndarray of float
         Rows at hand that count (their weight), and how many it takes at the least, if none of them is wrong.
     routed, errors : ndarray of float
-        Rows at and above the threshold, and wrong ones among them; for recall, rows of the class, and those below the
-        level.
+        Rows at and above the threshold (all at hand, where they are too few), and wrong ones among them; for recall,
+        rows of the class, and those below the level.
     p_value : ndarray of float
         Probability of so few errors if the target were missed.
     upper_bound : ndarray of float

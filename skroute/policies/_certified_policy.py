@@ -144,8 +144,9 @@ class CertifiedPolicy(BasePolicy):
         self.candidates_by_class = candidates_by_class
 
     def fit(
-        self, proba: Any, y: Any = None, *, classes: Any = None, sample_weight: Any = None, reference: Any = None
-    ) -> Self:
+        self, proba: Any, y: Any = None, *, classes: Any = None, sample_weight: Any = None, reference: Any = None,
+        weights: str = "auto",
+    ) -> Self:  # fmt: skip
         """Certify every class.
 
         Parameters
@@ -158,10 +159,14 @@ class CertifiedPolicy(BasePolicy):
             The class of each column. None: the column names of a frame, else the sorted labels in `y` where there is
             one for each column.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, not negative. Whole weights count as so many rows; others are bet on, which takes more rows.
+            Weights, not negative.
         reference : array-like or frame of shape (n_reference, n_classes), default=None
             Probabilities of other rows, for example unlabelled ones. They say where to look, which makes the
             guarantee exact.
+        weights : {"auto", "frequency", "importance"}, default="auto"
+            What the weights mean: so many equal rows each, or the importance of one row, which is bet on and takes more
+            rows. "auto": frequencies if all are whole. A row that was reviewed with probability 0.02 has the whole
+            weight 50 and is no 50 rows: pass "importance".
 
         Returns
         -------
@@ -181,7 +186,7 @@ class CertifiedPolicy(BasePolicy):
         weight = check_sample_weight(sample_weight, len(values))
         if weight is not None and not weight.any():
             raise ValueError("sample_weight must be positive in at least one row, got zeros only.")
-        weights = "frequency" if counts_rows("auto", weight, type(self).__name__) else "importance"
+        weights = "frequency" if counts_rows(weights, weight, type(self).__name__) else "importance"
         if codes is not None and weight is not None:
             kept = weight > 0.0
             values, codes, weight = values[kept], codes[kept], weight[kept]

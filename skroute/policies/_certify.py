@@ -118,9 +118,9 @@ def certify_class(
     exceeds `max_error`; equal importances are counted.
 
     Without `reference` the rows choose their own start, and are tested where their number allows one more error. Their
-    labels are not seen before the test. The promise is proven where error rates above a threshold cross `max_error`
-    once and the start depends on the number of rows alone; in simulations of much less (``benchmarks/
-    sim_certificates.py``: rates that oscillate with the score, starts as they are) it was kept, within their error.
+    labels are not seen before the test, but this is proven only if the error rate above a threshold crosses
+    `max_error` once and the start depends on nothing but the number of rows. In simulations of much less, with rates
+    that oscillate with the score and starts as they are (``benchmarks/sim_certificates.py``), the promise was kept.
 
     References
     ----------

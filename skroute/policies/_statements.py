@@ -50,15 +50,19 @@ def state_error(
         rows.confidence[part], wrong, max_error=max_error, risk=risk, reference=reference,
         weight=None if weight is None else weight[part], weights=weights,
     )  # fmt: skip
-    routed = part[rows.confidence[part] >= found.threshold]
+    above = part[rows.confidence[part] >= found.threshold]
     # By weight, as the rows on top: importances are no counts of rows.
-    mass = float(len(routed) if weight is None else weight[routed].sum())
+    mass = float(len(above) if weight is None else weight[above].sum())
     on_top = float(rows.on_top[place])
+    routed, errors = found.routed, found.errors
+    if found.status == "too_few_rows":
+        # What was seen in all of them, which is too little to test.
+        routed, errors = len(part), int(wrong.sum())
     return {
         "label": label, "kind": "error", "target": max_error, "risk": risk, "status": found.status,
         "guarantee": _guarantee(found.status, reference is not None and len(reference) > 0),
-        "threshold": found.threshold, "rows": found.rows, "rows_needed": found.rows_needed, "routed": found.routed,
-        "errors": found.errors, "p_value": found.p_value, "upper_bound": found.upper_bound,
+        "threshold": found.threshold, "rows": found.rows, "rows_needed": found.rows_needed, "routed": routed,
+        "errors": errors, "p_value": found.p_value, "upper_bound": found.upper_bound,
         "coverage": mass / on_top if on_top else 0.0,
     }  # fmt: skip
 

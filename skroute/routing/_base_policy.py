@@ -18,6 +18,8 @@ from skroute._validation import (
     check_mapping,
     check_option,
     check_proba,
+    column,
+    distinct_labels,
     encode_labels,
     label_positions,
 )
@@ -387,7 +389,7 @@ class BasePolicy(KeyedParamsMixin, BaseEstimator):
 def _default_classes(y: Any, n_columns: int) -> NDArray[Any]:
     if y is None:
         return np.arange(n_columns)
-    labels = np.unique(np.asarray(y))
+    labels = distinct_labels(column(y, "y"))
     if len(labels) != n_columns:
         raise ValueError(
             f"y holds {len(labels)} classes for {n_columns} columns of proba; pass classes= to name the columns."

@@ -29,8 +29,8 @@ __all__ = ["fast_routes"]
 # Up to so many values, finding the few rows that need more costs more than measuring all.
 FEW_CELLS = 6000
 FEW_ROWS = 500
-# Values in a block: few enough for the cache, enough to outweigh some sixty calls of NumPy.
-CELLS = 1 << 18
+# Values and rows in a block: few enough for the cache, enough to outweigh some sixty calls of NumPy.
+CELLS, MOST_ROWS = 1 << 18, 1 << 15
 # Up to so many columns, rows are turned into columns first: NumPy's reductions of short rows pay for every row.
 FEW_COLUMNS = 24
 # Up to one watched class in so many, its column is picked out of long rows; beyond, whole rows are compared.
@@ -69,7 +69,7 @@ def fast_routes(gates: Gates, values: NDArray[np.floating], name: str = "proba")
         return NAMES[gates.decide(check_rows(values, name)).route]
     kernel = _Kernel(gates, values)
     # The check adds up several rows at once.
-    n_rows = max(CELLS // n_classes // ROWS_AT_ONCE, 1) * ROWS_AT_ONCE
+    n_rows = max(min(CELLS // n_classes, MOST_ROWS) // ROWS_AT_ONCE, 1) * ROWS_AT_ONCE
     routes = np.empty(n_samples, dtype=NAMES.dtype)
     block = values[:0]
     for rows, block in clean_blocks(values, name, n_rows):

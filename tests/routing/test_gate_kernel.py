@@ -147,6 +147,19 @@ def test_blocks_do_not_show(monkeypatch, n_classes, order, extra):
         assert_same_routes(hard_gates(proba, rng), proba)
 
 
+@pytest.mark.parametrize("extra", [0, 1, 2])
+def test_a_row_that_the_plain_code_measures_alone_falls_as_it_lets_it(monkeypatch, extra):
+    n_classes, rng = 77, np.random.default_rng(8)
+    for module in ("skroute.routing._signals", "skroute.routing._gate_kernel"):
+        monkeypatch.setattr(f"{module}.BLOCK_CELLS", 32 * n_classes)
+    never, unwatched = np.full(n_classes, np.inf), np.full(n_classes, np.inf)
+    for _ in range(40):
+        proba = np.asfortranarray(rng.dirichlet(np.full(n_classes, 0.7), 64 + extra))
+        level = float(measure(proba).entropy[-1]) + SLACK
+        for value in (math.nextafter(level, -1), level, math.nextafter(level, 2)):
+            assert_same_routes(Gates(never, unwatched, None, None, value, "after"), proba)
+
+
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_any_layout_will_do(dtype):
     rng = np.random.default_rng(3)
