@@ -186,7 +186,7 @@ class PooledCalibrator(BaseEstimator):
         """
         require_fitted(self)
         members = self.members_
-        worth = ", ".join(f"{name} {weight:.2f}" for name, weight in self.pool_weights_.items())
+        worth = ", ".join(f"'{name}' {weight:.2f}" for name, weight in self.pool_weights_.items())
         about = [f"Pool: {worth}.", *(f"Left out: {name}, {reason}." for name, reason in members.left_out.items())]
         return summarise(self.classes_, self.class_weight_, members.link, members.vector, members.curves, about=about)
 

@@ -19,7 +19,7 @@ from skroute.calibration._scores import (
     score_unit,
 )
 from skroute.calibration._softmax import blocks, mixed_with_uniform
-from skroute.calibration._summary import CalibrationSummary, summarise
+from skroute.calibration._summary import ABSENT, CalibrationSummary, summarise
 from skroute.calibration._training_rows import TrainingRows, class_weight, training_rows
 from skroute.calibration._vector_fit import VectorScaling, fit_vector
 
@@ -245,6 +245,27 @@ class MatrixCalibrator(_ScalingCalibrator):
 
     def _fit(self, z: NDArray[np.float64], rows: TrainingRows) -> MatrixScaling:
         return fit_matrix(z, rows.codes, rows.weight)
+
+    def summary(self) -> CalibrationSummary:
+        """Return the diagonal of the matrix, and the biases, class by class.
+
+        Returns
+        -------
+        summary : CalibrationSummary
+        """
+        require_fitted(self)
+        n_classes = len(self.classes_)
+        absent = self.class_weight_ == 0.0
+        return CalibrationSummary(
+            label=self.classes_,
+            rows=self.class_weight_,
+            temperature=np.full(n_classes, self.temperature_),
+            slope=self.matrix_.diagonal(),
+            bias=self.bias_,
+            shrinkage=np.full(n_classes, np.nan),
+            note=np.where(absent, ABSENT, "own slope and bias, and what it takes from others: see matrix_"),
+            heading=self.link_.in_words(),
+        )
 
     @property
     def matrix_(self) -> NDArray[np.float64]:

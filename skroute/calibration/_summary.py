@@ -11,10 +11,11 @@ from skroute._tabular import Tabular, html_table, text_table
 from skroute.calibration._links import Link
 from skroute.calibration._vector_fit import VectorScaling
 
-__all__ = ["CalibrationSummary", "summarise"]
+__all__ = ["ABSENT", "CalibrationSummary", "summarise"]
 
 # A class whose own parameters are mostly the prior's is said to follow the shared temperature.
 MOSTLY_PRIOR = 0.5
+ABSENT = "absent: never seen, so it is rare; do not act on it"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class CalibrationSummary(Tabular):
     slope, bias : ndarray
         The class's own factor on, and addition to, the log-probability. 1 and 0 leave the shared temperature.
     shrinkage : ndarray
-        How much of slope and bias is prior and not data, in [0, 1]: 1 where the class has no say of its own.
+        How much of slope and bias is prior and not data, in [0, 1]: 1 where the class has no say of its own. NaN where
+        it is not known.
     note : ndarray of str
         Why a class was treated as it was.
     heading : str
@@ -65,10 +67,14 @@ class CalibrationSummary(Tabular):
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         cells = [
-            [str(label), f"{rows:g}", f"{temperature:.3f}", f"{slope:.3f}", f"{bias:+.3f}", f"{shrinkage:.2f}", note]
+            [str(label), f"{rows:g}", f"{temperature:.3f}", f"{slope:.3f}", f"{bias:+.3f}", _share(shrinkage), note]
             for label, rows, temperature, slope, bias, shrinkage, note in zip(*self._columns().values(), strict=True)
         ]
         return ["class", "rows", "temperature", "slope", "bias", "shrinkage", "note"], cells
+
+
+def _share(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.2f}"
 
 
 def summarise(
@@ -85,7 +91,7 @@ def summarise(
     notes = []
     for k, rows in enumerate(class_weight):
         if rows == 0.0:
-            notes.append("absent: never seen, so it is rare; do not act on it")
+            notes.append(ABSENT)
         elif shrinkage[k] > MOSTLY_PRIOR:
             notes.append("few rows: close to the shared temperature")
         elif curves is not None and curves[k] is None:

@@ -10,6 +10,7 @@ from skroute._validation import check_level
 from skroute.calibration._links import fit_beta
 from skroute.calibration._scores import check_scores, check_training, is_proba, require_fitted
 from skroute.calibration._softmax import softmax
+from skroute.calibration._summary import CalibrationSummary
 
 __all__ = ["TemperatureCalibrator"]
 
@@ -103,6 +104,7 @@ class TemperatureCalibrator(BaseEstimator):
         finite = np.maximum(logits[known], LEAST_LOGIT)
         weights = np.ones(len(finite)) if weight is None else weight[known]
         self.beta_, _ = fit_beta(finite, codes[known], weights, spread=spread)
+        self.class_weight_ = np.bincount(codes, weight, len(labels)).astype(np.float64)
         self.classes_ = labels
         self.from_proba_ = from_proba
         return self
@@ -125,6 +127,27 @@ class TemperatureCalibrator(BaseEstimator):
         logits = _logits(values, self.from_proba_, self.floor)
         logits *= self.beta_
         return softmax(logits)
+
+    def summary(self) -> CalibrationSummary:
+        """Return the one temperature, and the rows of each class.
+
+        Returns
+        -------
+        summary : CalibrationSummary
+        """
+        require_fitted(self)
+        n_classes = len(self.classes_)
+        heading = f"Scores are probabilities, with {self.floor:g} added before the logarithm."
+        return CalibrationSummary(
+            label=self.classes_,
+            rows=self.class_weight_,
+            temperature=np.full(n_classes, 1.0 / self.beta_),
+            slope=np.ones(n_classes),
+            bias=np.zeros(n_classes),
+            shrinkage=np.ones(n_classes),
+            note=np.full(n_classes, "the shared temperature"),
+            heading=heading if self.from_proba_ else "Scores are logits.",
+        )
 
 
 def _logits(scores: NDArray[np.float64], from_proba: bool, floor: float) -> NDArray[np.float64]:

@@ -144,7 +144,8 @@ def _split(
         n_tune = min(round(0.2 * len(rows)), len(rows) - n_test - 1)
         for part, chosen in zip(parts, np.split(rows, [len(rows) - n_test - n_tune, len(rows) - n_test]), strict=True):
             part.append(chosen)
-    train, tune, test = (np.sort(np.concatenate(part)) for part in parts)
+    # In random order, as the rows to test are: folds in the order of a file would be another question.
+    train, tune, test = (random.permutation(np.concatenate(part)) for part in parts)
     return train, tune, test
 
 

@@ -84,7 +84,8 @@ def show(
     console.print(
         f"The one threshold holds {max_error:.0%} on the tuning rows and promises nothing for others. The "
         f"class-specific ones are certified: for each class, with {certificates.confidence:.0%} confidence, at most "
-        f"{max_error:.0%} wrong."
+        f"{max_error:.0%} wrong (guarantee: approximate). Rows of a class that are routed elsewhere are not in these "
+        "figures; min_recall is for those."
     )
     held = [
         text
@@ -181,6 +182,6 @@ def _routes(policies: dict[str, Any], reports: dict[str, Any], shown: list[Any],
         + [cell for name in policies for cell in cells(name, label)]
         for label in [None, *shown]
     ]
-    columns = ["true class", "rows", "threshold", "auto", "wrong", "threshold", "auto", "wrong"]
+    columns = ["class", "rows of it", "threshold", "routed to it", "wrong", "threshold", "routed to it", "wrong"]
     title = f"Routes, one threshold (at most {max_error:.0%} wrong on the tuning rows) | certified by class"
     return _add_rows(_table(title, columns), len(figures["global"]) - 1, rows)

@@ -207,9 +207,11 @@ class Certificates(Tabular):
         seen = f"{_count(record['errors'])} of {_count(record['routed'])}"
         if status == "not_attained":
             shown = f"{seen} wrong at best, which does not show {target}"
+            if record["routed"] < record["rows_needed"]:
+                shown = f"{_few({**record, 'rows': record['routed']})} at the first threshold tried"
             return f"{label}: not certified, {shown}; never auto-routed"
         if record["kind"] == "error":
-            return f"{label}: at most {target} wrong; {seen} seen"
+            return f"{label}: at most {target} wrong; {seen} were"
         return f"{label}: at least {target} watched or auto-routed to it"
 
 

@@ -109,7 +109,7 @@ class CertifiedPolicy(BasePolicy):
     >>> policy.certificates_
     Certificates(3 of 3 certified at confidence 0.9)
     >>> print(policy.certificates_.statements()[0])
-    0: at most 10 % wrong; ... of ... seen
+    0: at most 10 % wrong; ... of ... were
     """
 
     _keyed_params = ("thresholds", "watch", "max_error", "min_recall")
@@ -162,7 +162,7 @@ class CertifiedPolicy(BasePolicy):
             Weights, not negative.
         reference : array-like or frame of shape (n_reference, n_classes), default=None
             Probabilities of other rows, for example unlabelled ones. They say where to look, which makes the
-            guarantee exact.
+            guarantee exact, provided that neither model nor calibrator has learned from the rows of `proba`.
         weights : {"auto", "frequency", "importance"}, default="auto"
             What the weights mean: so many equal rows each, or the importance of one row, which is bet on and takes more
             rows. "auto": frequencies if all are whole. A row that was reviewed with probability 0.02 has the whole
@@ -191,6 +191,8 @@ class CertifiedPolicy(BasePolicy):
             kept = weight > 0.0
             values, codes, weight = values[kept], codes[kept], weight[kept]
         other = None if reference is None else check_proba(reference, classes=labels, name="reference")[0]
+        if other is not None and len(other) and np.array_equal(other, values):
+            raise ValueError("reference must hold other rows than proba; these are the same. Leave it out instead.")
         known = labels.tolist()
         asked = [label for label in known if label in max_error and label not in given_thresholds]
         watched = [label for label in min_recall if label not in given_watch]

@@ -94,8 +94,8 @@ def test_the_heading_says_how_scores_were_read_and_what_members_are_worth(summar
     first, second = summary.heading.split("\n")
     assert first.startswith("Scores are probabilities, with ")
     for name, weight in fitted.pool_weights_.items():
-        assert f"{name} {weight:.2f}" in second
-    assert second.startswith("Pool: temperature ")
+        assert f"'{name}' {weight:.2f}" in second
+    assert second.startswith("Pool: 'temperature' ")
 
 
 def test_the_heading_names_what_was_left_out_and_why():
@@ -130,7 +130,7 @@ def test_html_escapes_labels(summary):
     assert html.count("<tr>") == 5
     assert "&lt;b&gt;" in html
     assert "<b>" not in html
-    assert "Pool: temperature" in html
+    assert "Pool: &#x27;temperature&#x27;" in html
 
 
 def test_records_are_plain(summary):

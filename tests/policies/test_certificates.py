@@ -15,7 +15,7 @@ COLUMNS = [
     *("routed", "errors", "p_value", "upper_bound", "coverage"),
 ]
 WORDS = {
-    "certified": "vpn: at most 5 % wrong; 2 of 200 seen",
+    "certified": "vpn: at most 5 % wrong; 2 of 200 were",
     "too_few_rows": "vpn: not certified, 12 of 45 rows needed; never auto-routed",
     "not_attained": "vpn: not certified, 9 of 60 wrong at best, which does not show 5 %; never auto-routed",
     "given": "vpn: 0.8 was given, nothing is guaranteed",
