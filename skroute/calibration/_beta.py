@@ -1,5 +1,6 @@
 """Beta calibration of the scores of one class."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -108,6 +109,16 @@ class BetaCalibrator(OneClassCalibrator):
         self.from_proba_ = from_proba
         self.a_, self.b_, self.c_ = (float(parameter) for parameter in parameters)
         return self
+
+    @classmethod
+    def apply_all(cls, calibrators: Sequence[Self], values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probabilities of several classes, shape as `values`, which has a column for each calibrator."""
+        if len({one.from_proba_ for one in calibrators}) > 1:
+            return super().apply_all(calibrators, values)
+        a, b, c = np.array([(one.a_, one.b_, one.c_) for one in calibrators]).T
+        log_odds, other = _log_features(values, from_proba=calibrators[0].from_proba_)
+        proba: NDArray[np.float64] = expit(a * log_odds + b * other + c)
+        return proba
 
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities of scores that are known to be finite, of shape (n_samples,)."""

@@ -1,7 +1,8 @@
 """What all calibrators of a single class share."""
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,11 @@ class OneClassCalibrator(BaseEstimator):
         """
         check_is_fitted(self)
         return self.apply(check_score_column(scores))
+
+    @classmethod
+    def apply_all(cls, calibrators: Sequence[Self], values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probabilities of several classes, shape as `values`, which has a column for each calibrator."""
+        return np.stack([one.apply(values[:, k]) for k, one in enumerate(calibrators)], axis=1)
 
     @abstractmethod
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -135,11 +135,16 @@ class PerClassCalibrator(BaseEstimator):
         proba = np.zeros(values.shape)
         unscored = not np.isfinite(values).all()
         shared = len(self.calibrators_) < len(self.classes_)
+        kinds = {type(calibrator) for calibrator in self.calibrators_}
+        if not unscored and len(kinds) == 1 and issubclass(kind := kinds.pop(), OneClassCalibrator):
+            # The scores are checked already, and one formula serves all classes.
+            fitted: Any = self.calibrators_
+            proba[:, int(shared) :] = kind.apply_all(fitted, values[:, int(shared) :])
+            return _complete(proba) if shared else normalise(proba)
         for i, calibrator in enumerate(self.calibrators_, start=int(shared)):
             if calibrator is None:
                 continue
             if isinstance(calibrator, OneClassCalibrator) and not unscored:
-                # The scores are checked already, once for all classes.
                 proba[:, i] = calibrator.apply(values[:, i])
                 continue
             known = ~np.isnan(values[:, i])
@@ -151,8 +156,7 @@ class PerClassCalibrator(BaseEstimator):
                 proba[:, 1] = np.where(np.isnan(values[:, 1]), 0.0, 0.5)
             # A class that was not scored leaves all to the other one.
             proba[:, 1] = np.where(np.isnan(values[:, 0]), 1.0, proba[:, 1])
-            proba[:, 0] = 1.0 - proba[:, 1]
-            return proba
+            return _complete(proba)
         return normalise(proba)
 
     def _kinds(self, classes: NDArray[Any]) -> list[Any]:
@@ -182,6 +186,12 @@ class PerClassCalibrator(BaseEstimator):
             f"A calibration method of a class must be one of {', '.join(map(repr, ONE_VS_REST))} or an object with "
             f"fit(scores, y) and predict(scores). Got {kind!r} instead."
         )
+
+
+def _complete(proba: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Leave to the first of two classes what the second does not take."""
+    proba[:, 0] = 1.0 - proba[:, 1]
+    return proba
 
 
 def _fit_one(

@@ -26,6 +26,8 @@ LEAST_CURVE_ROWS = 3.0
 # out; where too few would be left, the member is.
 MATRIX_PRODUCTS, MATRIX_ROWS, CURVE_VALUES = 1e8, 100_000, 1e7
 LEAST_ROWS_A_CLASS = 5
+# With more classes the second vector costs a third of the fit, and was worth next to nothing.
+MOST_CLASSES_BY_BOTH = 100
 # Probabilities are kept off 0 before they are normalised.
 LEAST_PROBA = 1e-12
 # Weights under this are nobody's loss.
@@ -145,35 +147,41 @@ def fit_members(rows: TrainingRows, *, from_proba: bool, shrinkage: float, like:
         link, other = fit_links(rows, from_proba=from_proba)
     else:
         link, other = like.link.refit(rows), None if like.other is None else like.other.refit(rows)
-    z = link.log_proba(rows.scores)
+    n_rows = len(rows.codes)
+    left_out = _left_out(n_rows, n_classes, other is not None) if like is None else like.left_out
+    z = z_plain = link.log_proba(rows.scores)
     vector = fit_vector(z, rows.codes, rows.weight, None if like is None else like.vector)
-    z_other = other_vector = None
+    matrix = other_vector = curves = None
     if other is not None:
         z_other = other.log_proba(rows.scores)
-        other_vector = fit_vector(z_other, rows.codes, rows.weight, None if like is None else like.other_vector)
-    left_out: dict[str, str] = {} if like is None else like.left_out
-    matrix = None
+        z_plain = z if link.slope is None else z_other
+        if "vector, other link" not in left_out:
+            other_vector = fit_vector(z_other, rows.codes, rows.weight, None if like is None else like.other_vector)
     if "matrix" not in left_out:
-        z_plain = z_other if link.slope is not None and z_other is not None else z
-        most = min(MATRIX_PRODUCTS / n_classes**2, MATRIX_ROWS)
-        reason = _too_large(len(rows.codes), n_classes, most)
-        if n_classes == 2:
-            reason = "says no more than the vector for two classes"
-        if reason is None:
-            part = _thinned(len(rows.codes), most)
-            start = None if like is None else like.matrix
-            matrix = fit_matrix(z_plain[part], rows.codes[part], rows.weight[part], start)
-        elif like is None:
-            left_out["matrix"] = reason
-    curves = None
+        part = _thinned(n_rows, _most_matrix_rows(n_classes))
+        start = None if like is None else like.matrix
+        matrix = fit_matrix(z_plain[part], rows.codes[part], rows.weight[part], start)
     if "isotonic" not in left_out:
-        reason = _too_large(len(rows.codes), n_classes, CURVE_VALUES / n_classes)
-        if reason is None:
-            part = _thinned(len(rows.codes), CURVE_VALUES / n_classes)
-            curves = _fit_curves(vector.proba(z[part]), rows.codes[part], rows.weight[part], shrinkage)
-        elif like is None:
-            left_out["isotonic"] = reason
+        part = _thinned(n_rows, CURVE_VALUES / n_classes)
+        curves = _fit_curves(vector.proba(z[part]), rows.codes[part], rows.weight[part], shrinkage)
     return Members(link, other, vector, matrix, other_vector, curves, float(rows.weight.sum()), left_out)
+
+
+def _left_out(n_rows: int, n_classes: int, has_other: bool) -> dict[str, str]:
+    """Return the members that would cost too much or say nothing new, and why."""
+    reasons = {
+        "matrix": _too_large(n_rows, n_classes, _most_matrix_rows(n_classes)),
+        "isotonic": _too_large(n_rows, n_classes, CURVE_VALUES / n_classes),
+    }
+    if n_classes == 2:
+        reasons["matrix"] = "says no more than the vector for two classes"
+    if has_other and n_classes > MOST_CLASSES_BY_BOTH:
+        reasons["vector, other link"] = f"too many classes: {n_classes}, at most {MOST_CLASSES_BY_BOTH} are read twice"
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def _most_matrix_rows(n_classes: int) -> float:
+    return min(MATRIX_PRODUCTS / n_classes**2, MATRIX_ROWS)
 
 
 def _thinned(n_rows: int, most: float) -> slice | NDArray[np.intp]:
@@ -199,9 +207,24 @@ def _fit_curves(
         if min(of_class[k], total - of_class[k]) < LEAST_CURVE_ROWS:
             curves.append(None)
             continue
-        column = np.ascontiguousarray(proba[:, k])
-        curves.append(isotonic_knots(column, codes == k, weight, prior=column, shrinkage=shrinkage))
+        curves.append(_fit_curve(np.ascontiguousarray(proba[:, k]), codes == k, weight, shrinkage))
     return curves
+
+
+def _fit_curve(
+    proba: NDArray[np.float64], own: NDArray[np.bool_], weight: NDArray[np.float64], shrinkage: float
+) -> Curve:
+    """Return the curve of one class, held to the probabilities that it starts from."""
+    low = proba < proba[own].min()
+    prior = proba
+    if np.count_nonzero(low) > 2:
+        # Below its lowest own row a class has one block, which two rows draw as well as all: most of the sorting goes.
+        mass = weight[low].sum()
+        mean = (weight[low] @ proba[low]) / mass
+        ends, rest = [proba[low].min(), proba[low].max()], ~low
+        proba, own = np.concatenate([ends, proba[rest]]), np.concatenate([[False, False], own[rest]])
+        prior, weight = np.concatenate([[mean, mean], prior[rest]]), np.concatenate([[mass / 2] * 2, weight[rest]])
+    return isotonic_knots(proba, own, weight, prior=prior, shrinkage=shrinkage)
 
 
 def pool_weights(

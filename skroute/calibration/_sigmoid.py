@@ -1,5 +1,6 @@
 """Platt scaling of the scores of one class."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -75,6 +76,13 @@ class SigmoidCalibrator(OneClassCalibrator):
         slope, intercept = fit_platt(values, positive, weight)
         self.a_, self.b_ = -slope, -intercept
         return self
+
+    @classmethod
+    def apply_all(cls, calibrators: Sequence[Self], values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probabilities of several classes, shape as `values`, which has a column for each calibrator."""
+        slopes, intercepts = np.array([(one.a_, one.b_) for one in calibrators]).T
+        proba: NDArray[np.float64] = expit(-(slopes * values + intercepts))
+        return proba
 
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities of scores that are known to be finite, of shape (n_samples,)."""

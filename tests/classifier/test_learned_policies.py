@@ -87,7 +87,7 @@ def test_thresholds_are_those_of_the_policy_on_the_same_rows():
 def test_a_frozen_classifier_is_certified(method, holdout):
     X, y, _ = draw(1200)
     model = LogisticRegression().fit(X[:300], y[:300])
-    fitted = router(FrozenEstimator(model), method=method, holdout=holdout).fit(X[300:], y[300:])
+    fitted = router(FrozenEstimator(model), method=method, holdout=holdout, random_state=0).fit(X[300:], y[300:])
     assert set(certificates(fitted).guarantee) <= {"exact" if holdout else "approximate", "none"}
     assert (certificates(fitted).status == "certified").any()
 
@@ -108,7 +108,8 @@ def test_a_class_too_rare_to_be_seen_by_all_models_is_held_back(holdout):
     y[:1] = "z"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        fitted = router(policy=CertifiedPolicy(0.1, thresholds={"z": 0.5}, **OPEN), holdout=holdout).fit(X, y)
+        policy = CertifiedPolicy(0.2, thresholds={"z": 0.5}, **OPEN)
+        fitted = router(policy=policy, holdout=holdout, random_state=0).fit(X, y)
     assert [warning.category for warning in caught].count(RareClassWarning) == 1
     assert fitted.policy_.thresholds_["z"] == math.inf
     assert certificates(fitted).of("z")["status"] == "held_back"
@@ -121,7 +122,7 @@ def test_a_class_of_few_rows_gives_one_warning_each_and_no_error():
     y[:6] = "z"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        fitted = router(holdout=0.4).fit(X, y)
+        fitted = router(holdout=0.4, random_state=0).fit(X, y)
     assert [warning.category for warning in caught].count(UncertifiedClassWarning) == 1
     assert certificates(fitted).of("z")["status"] == "too_few_rows"
 
