@@ -1,5 +1,6 @@
 """The members of the pool: how they are fitted, what they say, and how much each of them is to be believed."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -260,7 +261,10 @@ def pool_weights(
         "constraints": {"type": "eq", "fun": lambda weights: weights.sum() - 1.0, "jac": np.ones_like},
         "options": {"ftol": 1e-12},
     }
-    found = minimize(loss, start, jac=True, method="SLSQP", **settings).x
+    with warnings.catch_warnings():
+        # Older versions of scipy say aloud that they clip a step at the bounds, as they should.
+        warnings.filterwarnings("ignore", "Values in x were outside bounds", RuntimeWarning)
+        found = minimize(loss, start, jac=True, method="SLSQP", **settings).x
     weights: NDArray[np.float64] = np.maximum(found, TINY_WEIGHT)
     weights /= weights.sum()
     # Expectation maximisation finishes: it is slow from afar, but every step stays on the simplex and improves.
