@@ -176,7 +176,9 @@ def deal_folds(rows: TrainingRows, n_folds: int) -> NDArray[np.float64]:
     n_units = rows.weight.astype(np.intp) if whole else rows.count
     row = np.repeat(np.arange(len(n_units)), n_units)
     place = np.arange(len(row)) - np.repeat(np.cumsum(n_units) - n_units, n_units)
-    number = _mixed(_hashed(rows.scores)[row] + (place + 1).astype(np.uint64) * STEP)
+    # In single precision, so that the last digits, in which machines differ, do not deal all rows anew.
+    rounded = rows.scores.astype(np.float32).astype(np.float64)
+    number = _mixed(_hashed(rounded)[row] + (place + 1).astype(np.uint64) * STEP)
     fold = np.empty(len(row), dtype=np.intp)
     fold[np.lexsort((number, rows.codes[row]))] = np.arange(len(row)) % n_folds
     shares = np.bincount(fold * len(n_units) + row, minlength=n_folds * len(n_units)).reshape(n_folds, -1)

@@ -242,6 +242,13 @@ def test_scores_that_are_missing_here_and_there_get_nothing():
             assert_array_equal(proba == 0.0, np.isnan(scores))
 
 
+def test_noise_in_the_last_digits_of_the_scores_does_not_deal_the_folds_anew():
+    scores, y = draw(3)
+    noise = 1.0 + np.random.default_rng(1).uniform(-1e-14, 1e-14, scores.shape)
+    first, second = fit(scores, y), fit(scores * noise, y)
+    assert_allclose(first.predict_proba(scores), second.predict_proba(scores), rtol=0, atol=1e-8)
+
+
 def test_votes_of_few_voters_lose_nothing_by_being_merged():
     check_votes([(5, 3, 300), (15, 6, 300)], n_seeds=4, tolerance=0.01)
 
