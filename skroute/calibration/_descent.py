@@ -1,6 +1,7 @@
 """Minima of convex losses with a ridge: by Newton's method with matrices that serve for several steps, or by L-BFGS."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -8,11 +9,26 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize
 
-__all__ = ["Loss", "descend", "newton", "posterior_variance"]
+__all__ = ["Curvature", "Loss", "descend", "newton", "posterior_variance"]
+
+Evaluate = Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]
 
 MOST_STEPS = 50
 # A matrix of an earlier point serves until a step leaves more than this share of the decrease to be had.
 SLOW = 0.1
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """Second derivatives of a loss near its minimum, for fits to come on some of the same rows."""
+
+    matrix: NDArray[np.float64]
+    total: float
+    """Weight of the rows that they belong to."""
+
+    def of(self, total: float) -> NDArray[np.float64]:
+        """Return what to expect of rows of another weight."""
+        return self.matrix * (total / self.total)
 
 
 class Loss(Protocol):
@@ -60,19 +76,13 @@ def newton(
     matrix : ndarray of shape (n_parameters, n_parameters)
         Second derivatives of the loss, near the minimum.
     """
-
-    def penalised(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        with np.errstate(over="ignore", invalid="ignore"):
-            # Steps beyond all numbers are refused by their value.
-            value, gradient = loss.evaluate(theta)
-            return value + 0.5 * float(ridge @ theta**2), gradient + ridge * theta
-
+    penalised = _penalised(loss, ridge)
     if matrix is None:
         matrix = loss.curvature(theta)
     factor = _factor(matrix, ridge)
     value, gradient = penalised(theta)
+    step = cho_solve(factor, gradient)
     for _ in range(MOST_STEPS):
-        step = cho_solve(factor, gradient)
         decrease = float(gradient @ step)
         if decrease < tolerance * max(1.0, abs(value)):
             break
@@ -85,12 +95,25 @@ def newton(
         if not np.isfinite(new_value):
             break
         theta = theta - length * step
-        left = float(new_gradient @ cho_solve(factor, new_gradient))
         value, gradient = new_value, new_gradient
-        if renew and left > SLOW * decrease:
+        step = cho_solve(factor, gradient)
+        if renew and float(gradient @ step) > SLOW * decrease:
             matrix = loss.curvature(theta)
             factor = _factor(matrix, ridge)
+            step = cho_solve(factor, gradient)
     return theta, matrix
+
+
+def _penalised(loss: Loss, ridge: NDArray[np.float64]) -> Evaluate:
+    """Return what gives value and gradient of the loss with its ridge."""
+
+    def evaluate(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        # Steps beyond all numbers are refused by their value.
+        with np.errstate(over="ignore", invalid="ignore"):
+            value, gradient = loss.evaluate(theta)
+            return value + 0.5 * float(ridge @ theta**2), gradient + ridge * theta
+
+    return evaluate
 
 
 def _factor(matrix: NDArray[np.float64], ridge: NDArray[np.float64]) -> Any:
@@ -111,33 +134,41 @@ def posterior_variance(matrix: NDArray[np.float64], ridge: NDArray[np.float64]) 
 
 
 def descend(
-    evaluate: Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]],
-    start: NDArray[np.float64],
+    loss: Loss,
+    theta: NDArray[np.float64],
+    ridge: NDArray[np.float64],
     scale: NDArray[np.float64],
     *,
     most_steps: int,
     tolerance: float,
 ) -> NDArray[np.float64]:
-    """Return the minimum of a smooth function by its loss and gradient alone (L-BFGS).
+    """Approach the same minimum by gradients alone (L-BFGS), where second derivatives would cost too much.
 
     Parameters
     ----------
-    evaluate : callable
-        Parameters to loss and gradient.
-    start : ndarray of shape (n_parameters,)
+    loss : Loss
+        The part of the data; its curvature is not asked for.
+    theta : ndarray of shape (n_parameters,)
         First guess.
+    ridge : ndarray of shape (n_parameters,)
+        Positive.
     scale : ndarray of shape (n_parameters,)
         Size of the steps to expect of each parameter.
     most_steps : int
         Steps after which it is good enough.
     tolerance : float
         Relative decrease of the loss that counts as none.
+
+    Returns
+    -------
+    theta : ndarray of shape (n_parameters,)
     """
+    penalised = _penalised(loss, ridge)
 
     def scaled(position: Any) -> tuple[float, NDArray[np.float64]]:
-        loss, gradient = evaluate(position * scale)
-        return loss, gradient * scale
+        value, gradient = penalised(position * scale)
+        return value, gradient * scale
 
     options: Any = {"maxiter": most_steps, "ftol": tolerance}
-    found: NDArray[np.float64] = minimize(scaled, start / scale, jac=True, method="L-BFGS-B", options=options).x
+    found: NDArray[np.float64] = minimize(scaled, theta / scale, jac=True, method="L-BFGS-B", options=options).x
     return found * scale

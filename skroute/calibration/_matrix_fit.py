@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute.calibration._descent import descend, newton, posterior_variance
+from skroute.calibration._descent import Curvature, descend, newton, posterior_variance
 from skroute.calibration._softmax import blocks, log_softmax, softmax
 
 __all__ = ["MatrixScaling", "fit_matrix"]
@@ -28,14 +28,8 @@ class MatrixScaling:
 
     theta: NDArray[np.float64]
     strength: tuple[float, float, float]
-    matrix: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
-    """Second derivatives of the loss, while there are fits to come that start from this one."""
-    total: float = 0.0
-    """Weight of the rows that they belong to."""
-
-    def matrix_for(self, total: float) -> NDArray[np.float64] | None:
-        """Return what second derivatives of the loss to expect of rows of another weight."""
-        return None if self.matrix is None else self.matrix * (total / self.total)
+    curvature: Curvature | None = field(default=None, repr=False, compare=False)
+    """Of the loss, while there are fits to come that start from this one."""
 
     def proba(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return scaled probabilities in an array of their own."""
@@ -89,16 +83,12 @@ def fit_matrix(
         ridge = first[group]
         # A rough diagonal of second derivatives, so that one step length suits all parameters.
         scale = 1.0 / np.sqrt(ridge + np.tile(0.25 * (weight @ loss.features**2) / n_classes, n_classes))
-
-        def penalised(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            value, gradient = loss.evaluate(theta)
-            return value + 0.5 * float(ridge @ theta**2), gradient + ridge * theta
-
         steps = LBFGS_STEPS if like is None else WARM_LBFGS_STEPS
-        return _scaling(descend(penalised, start, scale, most_steps=steps, tolerance=1e-6), first)
+        return _scaling(descend(loss, start, ridge, scale, most_steps=steps, tolerance=1e-6), first)
     if like is not None:
-        strength, found = np.array(like.strength), like.matrix_for(loss.total)
-        theta, _ = newton(loss, start, strength[group], found, tolerance=WARM_TOLERANCE, renew=found is None)
+        strength = np.array(like.strength)
+        near_by = None if like.curvature is None else like.curvature.of(loss.total)
+        theta, _ = newton(loss, start, strength[group], near_by, tolerance=WARM_TOLERANCE, renew=near_by is None)
         return _scaling(theta, strength)
     strength, theta, found = first, start, None
     size = np.bincount(group)
@@ -111,19 +101,16 @@ def fit_matrix(
         if (np.abs(np.log(strength / last)) < SAME_STRENGTH).all():
             break
     theta, found = newton(loss, theta, strength[group], found, tolerance=TOLERANCE)
-    return _scaling(theta, strength, found, loss.total)
+    return _scaling(theta, strength, Curvature(found, loss.total))
 
 
 def _scaling(
-    theta: NDArray[np.float64],
-    strength: NDArray[np.float64],
-    matrix: NDArray[np.float64] | None = None,
-    total: float = 0.0,
+    theta: NDArray[np.float64], strength: NDArray[np.float64], curvature: Curvature | None = None
 ) -> MatrixScaling:
     diagonal, others, bias = strength.tolist()
     # n_classes * (n_classes + 1) parameters.
     n_classes = int(np.sqrt(theta.size))
-    return MatrixScaling(theta.reshape(n_classes, n_classes + 1).T.copy(), (diagonal, others, bias), matrix, total)
+    return MatrixScaling(theta.reshape(n_classes, n_classes + 1).T.copy(), (diagonal, others, bias), curvature)
 
 
 class _MatrixLoss:

@@ -4,24 +4,14 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 
 from skroute._validation import check_amount, check_count, column, listed
+from skroute.calibration._joint import JointCalibrator
 from skroute.calibration._pool import Members, fit_members, pool_weights
-from skroute.calibration._scores import (
-    check_scores,
-    check_training,
-    fill_unscored,
-    forget_unscored,
-    in_units,
-    is_proba,
-    predict_scored,
-    require_fitted,
-    score_unit,
-)
+from skroute.calibration._scores import forget_unscored, require_fitted
 from skroute.calibration._softmax import blocks
 from skroute.calibration._summary import CalibrationSummary, summarise
-from skroute.calibration._training_rows import TrainingRows, class_weight, deal_folds, training_rows
+from skroute.calibration._training_rows import TrainingRows, deal_folds
 
 __all__ = ["PooledCalibrator"]
 
@@ -30,7 +20,7 @@ MOST_FOLDS = 10
 MOST_JUDGED = 20_000
 
 
-class PooledCalibrator(BaseEstimator):
+class PooledCalibrator(JointCalibrator):
     """Mix several calibrators by how well each predicts rows that it has not seen.
 
     The right choice unless you need one number or one formula. With few rows it is close to one temperature for all
@@ -126,56 +116,30 @@ class PooledCalibrator(BaseEstimator):
         owner = type(self).__name__
         n_folds = check_count(self.n_folds, "n_folds", owner, least=2)
         shrinkage = check_amount(self.shrinkage, "shrinkage", owner)
-        values, codes, labels, weight = check_training(scores, y, sample_weight, classes)
-        if weight is not None and not weight.any():
-            raise ValueError("sample_weight must be positive in at least one row, got zeros only.")
-        from_proba = is_proba(values, self.kind, owner)
-        # A row whose true class the scoring model did not know says nothing about the scores of that class.
-        known = ~np.isnan(values[np.arange(len(codes)), codes])
-        filled = fill_unscored(values, from_proba)
-        learned = known if weight is None else known & (weight > 0.0)
-        unit = score_unit(filled[learned], from_proba)
-        filled = in_units(filled, unit, from_proba)
-        rows = training_rows(filled, np.where(known, codes, -1), weight)
-        members = fit_members(rows, from_proba=from_proba, shrinkage=shrinkage)
-        shares = _shares(rows, folds, weight, n_folds)
-        parts = [
-            fit_members(rows.some(rows.weight - share), from_proba=from_proba, shrinkage=shrinkage, like=members)
-            for share in shares
-        ]
+        training = self._read(scores, y, sample_weight, classes)
+        rows = training.rows
+
+        def fitted(part: TrainingRows, like: Members | None = None) -> Members:
+            return fit_members(part, from_proba=training.from_proba, shrinkage=shrinkage, like=like)
+
+        members = fitted(rows)
+        shares = _shares(rows, folds, training.weight, n_folds)
+        parts = [fitted(rows.some(rows.weight - share), members) for share in shares]
         names = members.names()
-        learned = pool_weights(*_out_of_fold(rows, shares, parts, names), names)
-        weights = dict(zip(names, learned.tolist(), strict=True))
+        worth = pool_weights(*_out_of_fold(rows, shares, parts, names), names)
+        weights = dict(zip(names, worth.tolist(), strict=True))
         unseen = _mixed_by_fold(rows, shares, parts, weights)
         back = np.argsort(rows.class_order)
-        self.members_ = members.permuted(back)
-        self.pool_weights_ = weights
-        self.classes_ = labels
-        self.from_proba_ = from_proba
-        self.unit_ = unit
-        self.class_weight_ = class_weight(rows)
-        proba = self._predict(filled)
+        members = members.permuted(back)
+        # What nothing was learned from, was not seen either.
+        proba = _mixed(members, weights, training.scores)
         of_row = rows.place >= 0
         proba[of_row] = unseen[rows.place[of_row]][:, back]
-        self.oof_proba_ = forget_unscored(proba, values)
+        self._store(training)
+        self.members_ = members
+        self.pool_weights_ = weights
+        self.oof_proba_ = forget_unscored(proba, training.given)
         return self
-
-    def predict_proba(self, scores: Any) -> NDArray[np.float64]:
-        """Return the calibrated probabilities.
-
-        Parameters
-        ----------
-        scores : array-like of shape (n_samples, n_classes)
-            Scores of the kind that it was fitted on.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_classes)
-            Each row sums to one.
-        """
-        require_fitted(self)
-        values = check_scores(scores, len(self.classes_))
-        return predict_scored(self._predict, in_units(values, self.unit_, self.from_proba_), self.from_proba_)
 
     def summary(self) -> CalibrationSummary:
         """Return what was learned, class by class, in words.
@@ -191,10 +155,14 @@ class PooledCalibrator(BaseEstimator):
         return summarise(self.classes_, self.class_weight_, members.link, members.vector, members.curves, about=about)
 
     def _predict(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        proba = np.empty(scores.shape)
-        for part in blocks(*scores.shape):
-            proba[part] = self.members_.mixture(scores[part], self.pool_weights_)
-        return proba
+        return _mixed(self.members_, self.pool_weights_, scores)
+
+
+def _mixed(members: Members, weights: dict[str, float], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    proba = np.empty(scores.shape)
+    for part in blocks(*scores.shape):
+        proba[part] = members.mixture(scores[part], weights)
+    return proba
 
 
 def _shares(

@@ -4,29 +4,20 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 
-from skroute.calibration._links import fit_links
+from skroute.calibration._joint import JointCalibrator
+from skroute.calibration._links import Link, fit_links
 from skroute.calibration._matrix_fit import MatrixScaling, fit_matrix
-from skroute.calibration._scores import (
-    check_scores,
-    check_training,
-    fill_unscored,
-    in_units,
-    is_proba,
-    predict_scored,
-    require_fitted,
-    score_unit,
-)
+from skroute.calibration._scores import require_fitted
 from skroute.calibration._softmax import blocks, mixed_with_uniform
 from skroute.calibration._summary import ABSENT, CalibrationSummary, summarise
-from skroute.calibration._training_rows import TrainingRows, class_weight, training_rows
+from skroute.calibration._training_rows import TrainingRows
 from skroute.calibration._vector_fit import VectorScaling, fit_vector
 
 __all__ = ["MatrixCalibrator", "VectorCalibrator"]
 
 
-class _ScalingCalibrator(BaseEstimator):
+class _ScalingCalibrator(JointCalibrator):
     """A link from scores to log-probabilities, and a scaling of these."""
 
     def __init__(self, kind: str = "auto") -> None:
@@ -55,49 +46,20 @@ class _ScalingCalibrator(BaseEstimator):
         ValueError
             If shapes disagree, a value is not finite, or no row has a weight.
         """
-        values, codes, labels, weight = check_training(scores, y, sample_weight, classes)
-        if weight is not None and not weight.any():
-            raise ValueError("sample_weight must be positive in at least one row, got zeros only.")
-        from_proba = is_proba(values, self.kind, type(self).__name__)
-        known = ~np.isnan(values[np.arange(len(codes)), codes])
-        filled = fill_unscored(values, from_proba)
-        learned = known if weight is None else known & (weight > 0.0)
-        unit = score_unit(filled[learned], from_proba)
-        rows = training_rows(in_units(filled, unit, from_proba), np.where(known, codes, -1), weight)
-        link = self._link(rows, from_proba)
+        training = self._read(scores, y, sample_weight, classes)
+        rows = training.rows
+        link = self._link(rows, training.from_proba)
         scaling = self._fit(link.log_proba(rows.scores), rows)
-        back = np.argsort(rows.class_order)
+        self._store(training)
         self.link_ = link
-        self.scaling_ = scaling.permuted(back)
-        self.classes_ = labels
-        self.class_weight_ = class_weight(rows)
-        self.total_ = float(rows.weight.sum())
-        self.from_proba_ = from_proba
-        self.unit_ = unit
+        self.scaling_ = scaling.permuted(np.argsort(rows.class_order))
         return self
-
-    def predict_proba(self, scores: Any) -> NDArray[np.float64]:
-        """Return the calibrated probabilities.
-
-        Parameters
-        ----------
-        scores : array-like of shape (n_samples, n_classes)
-            Scores of the kind that it was fitted on.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_classes)
-            Each row sums to one, and no probability is 0.
-        """
-        require_fitted(self)
-        values = check_scores(scores, len(self.classes_))
-        return predict_scored(self._predict, in_units(values, self.unit_, self.from_proba_), self.from_proba_)
 
     def _predict(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         proba = np.empty(scores.shape)
         for rows in blocks(*scores.shape):
             proba[rows] = self.scaling_.proba(self.link_.log_proba(scores[rows]))
-        return mixed_with_uniform(proba, self.total_)
+        return mixed_with_uniform(proba, float(self.class_weight_.sum()))
 
     @property
     def temperature_(self) -> float:
@@ -159,7 +121,7 @@ class VectorCalibrator(_ScalingCalibrator):
 
     scaling_: VectorScaling
 
-    def _link(self, rows: TrainingRows, from_proba: bool) -> Any:
+    def _link(self, rows: TrainingRows, from_proba: bool) -> Link:
         return fit_links(rows, from_proba=from_proba)[0]
 
     def _fit(self, z: NDArray[np.float64], rows: TrainingRows) -> VectorScaling:
@@ -238,7 +200,7 @@ class MatrixCalibrator(_ScalingCalibrator):
 
     scaling_: MatrixScaling
 
-    def _link(self, rows: TrainingRows, from_proba: bool) -> Any:
+    def _link(self, rows: TrainingRows, from_proba: bool) -> Link:
         # Margins are read as logits too: the matrix finds the rest.
         best, other = fit_links(rows, from_proba=from_proba)
         return other if best.slope is not None and other is not None else best

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute.calibration._descent import descend, newton, posterior_variance
+from skroute.calibration._descent import Curvature, descend, newton, posterior_variance
 from skroute.calibration._softmax import blocks, log_softmax, softmax
 
 __all__ = ["VectorScaling", "fit_vector"]
@@ -30,15 +30,11 @@ class VectorScaling:
     bias: NDArray[np.float64]
     strength: tuple[float, float]
     shrinkage: NDArray[np.float64]
-    """Share of the posterior precision of (extra, bias) that is the prior's, shape (2, n_classes): 1 is no evidence."""
-    matrix: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
-    """Second derivatives of the loss, while there are fits to come that start from this one."""
-    total: float = 0.0
-    """Weight of the rows that they belong to."""
+    """Share of the posterior precision of (extra, bias) that is the prior's, shape (2, n_classes): 1 is no evidence.
 
-    def matrix_for(self, total: float) -> NDArray[np.float64] | None:
-        """Return what second derivatives of the loss to expect of rows of another weight."""
-        return None if self.matrix is None else self.matrix * (total / self.total)
+    Of a fit on some rows of another one, that one's."""
+    curvature: Curvature | None = field(default=None, repr=False, compare=False)
+    """Of the loss, while there are fits to come that start from this one."""
 
     def proba(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return scaled probabilities in an array of their own."""
@@ -88,9 +84,9 @@ def fit_vector(
     first = 2.0 * n_classes
     if like is not None:
         ridge, start = np.repeat(like.strength, n_classes), np.concatenate([like.extra, like.bias])
-        matrix = like.matrix_for(loss.total)
-        theta, matrix = newton(loss, start, ridge, matrix, tolerance=WARM_TOLERANCE, renew=matrix is None)
-        return _scaling(theta, like.strength, _prior_share(matrix, ridge), matrix, loss.total)
+        near_by = None if like.curvature is None else like.curvature.of(loss.total)
+        theta, _ = newton(loss, start, ridge, near_by, tolerance=WARM_TOLERANCE, renew=near_by is None)
+        return _scaling(theta, like.strength, like.shrinkage)
     strength = (first, first)
     theta, found = np.zeros(2 * n_classes), None
     for _ in range(ROUNDS):
@@ -108,18 +104,17 @@ def fit_vector(
     theta, _ = newton(loss, theta, ridge, found, tolerance=TOLERANCE)
     # What is reported of the minimum is measured there, not near by.
     matrix = loss.curvature(theta)
-    return _scaling(theta, strength, _prior_share(matrix, ridge), matrix, loss.total)
+    return _scaling(theta, strength, _prior_share(matrix, ridge), Curvature(matrix, loss.total))
 
 
 def _scaling(
     theta: NDArray[np.float64],
     strength: tuple[float, float],
     shrinkage: NDArray[np.float64],
-    matrix: NDArray[np.float64] | None = None,
-    total: float = 0.0,
+    curvature: Curvature | None = None,
 ) -> VectorScaling:
     extra, bias = theta.reshape(2, -1)
-    return VectorScaling(extra, bias, strength, shrinkage.reshape(2, -1), matrix, total)
+    return VectorScaling(extra, bias, strength, shrinkage.reshape(2, -1), curvature)
 
 
 def _prior_share(matrix: NDArray[np.float64], ridge: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -198,12 +193,9 @@ def _fit_by_gradients(problem: _VectorLoss, like: VectorScaling | None) -> Vecto
     scale = 1.0 / np.sqrt(strength + of_bias * np.repeat([float(np.square(problem.z[::97]).mean()), 1.0], n_classes))
     start = np.zeros(2 * n_classes) if like is None else np.concatenate([like.extra, like.bias])
 
-    def evaluate(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        loss, gradient = problem.evaluate(theta)
-        return loss + 0.5 * strength * float(theta @ theta), gradient + strength * theta
-
     steps = LBFGS_STEPS if like is None else WARM_LBFGS_STEPS
-    theta = descend(evaluate, start, scale, most_steps=steps, tolerance=1e-9)
+    ridge = np.full(2 * n_classes, strength)
+    theta = descend(problem, start, ridge, scale, most_steps=steps, tolerance=1e-9)
     # The diagonal of the matrix of second derivatives stands for the whole.
     own = problem.z[np.arange(len(problem.z)), problem.codes]
     squares = np.bincount(problem.codes, problem.weight * own**2, n_classes)
