@@ -19,6 +19,8 @@ FLOORS = (1e-12, 1e-9, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 BETA_RANGE = (float(np.exp(-10.0)), float(np.exp(10.0)))
 # Steps after which those of Newton are taken in turns with others.
 NEWTON_STEPS = 12
+# Relative steps that count as none.
+SAME_BETA = 1e-10
 # Scores from which the kind of link is chosen; its temperature is fitted on all of them.
 MOST_SCORES = 2**18
 
@@ -115,13 +117,16 @@ def fit_beta(
     beta = min(max(start, low), high)
     for turn in range(200):
         loss, slope, curvature = mean_slope(logits, codes, weight, beta)
-        low, high = (low, beta) if slope > 0.0 else (beta, high)
         step = beta - slope / curvature if curvature > 0.0 else np.nan
+        # Before the bracket is looked at: beta becomes an end of it, and rounding may put the last step beyond.
+        if abs(step - beta) <= SAME_BETA * beta:
+            return float(step), loss
+        low, high = (low, beta) if slope > 0.0 else (beta, high)
         # Where every row is right the slope fades like an exponential, and Newton's steps creep; halving does not.
         if not low < step < high or (turn > NEWTON_STEPS and turn % 2):
             step = float(np.sqrt(low * high))
-        if abs(step - beta) <= 1e-10 * beta:
-            return step, loss
+            if abs(step - beta) <= SAME_BETA * beta:
+                return step, loss
         beta = step
     return beta, loss
 

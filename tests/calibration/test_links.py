@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_expit, log_softmax
+from scipy.special import expit, log_expit, log_softmax, softmax
 
 from skroute.calibration import _links
 from skroute.calibration._links import FLOORS, Link, fit_beta, fit_links
@@ -205,3 +205,19 @@ def test_no_rows_leave_the_standard_link():
 )
 def test_a_link_says_how_it_reads_scores(link, words):
     assert words in link.in_words()
+
+
+def test_a_fit_from_near_the_minimum_takes_few_steps(monkeypatch):
+    """The last step of Newton's may lie beyond the bracket by rounding, and must not be thrown away."""
+    calls = []
+    monkeypatch.setattr(_links, "mean_slope", lambda *given: calls.append(given[3]) or mean_slope(*given))
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        logits = rng.normal(size=(400, 5)) * rng.uniform(0.5, 4.0)
+        logits = shifted(logits)
+        codes = (softmax(0.7 * logits, axis=1).cumsum(axis=1) < rng.random((400, 1))).sum(axis=1)
+        beta, _ = fit_beta(logits, codes, np.ones(400))
+        calls.clear()
+        again, _ = fit_beta(logits, codes, np.ones(400), start=beta * 1.01)
+        assert again == pytest.approx(beta, rel=1e-8)
+        assert len(calls) <= 6
