@@ -13,10 +13,11 @@ from skroute._validation import check_classes, check_proba, check_sample_weight,
 from skroute.exceptions import UncertifiedClassWarning
 from skroute.policies._certificates import Certificates, read_records
 from skroute.policies._statements import GatedRows, state_error, state_nothing, state_recall
-from skroute.routing._base_policy import GATES, BasePolicy
+from skroute.routing._base_policy import BasePolicy
 from skroute.routing._gates import Gates
 from skroute.routing._json import to_json
 from skroute.routing._policy import RoutePolicy
+from skroute.routing._policy_numbers import GATES
 
 __all__ = ["CertifiedPolicy"]
 

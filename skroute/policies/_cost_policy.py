@@ -1,7 +1,7 @@
 """The policy that routes at the least expected cost."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from skroute._validation import check_amount, check_level, check_option, check_proba, check_sample_weight, listed
-from skroute.policies._cost_fit import GATES_FOUND, OFF, Numbers, Rows, search_gates
-from skroute.policies._costs import PERSONS, RoutingCosts, as_costs
-from skroute.policies._sweep import Choice, choose, least_confidence, review_price, row_costs
-from skroute.routing._base_policy import GATES, BasePolicy
-from skroute.routing._gates import AUTO, WATCH, WATCH_ORDERS, Decision, Gates
+from skroute.policies._actions import choice_table, choose, row_costs
+from skroute.policies._cost_fit import GATES_FOUND
+from skroute.policies._cost_rules import FitRows, find_actions, find_gates
+from skroute.policies._costs import RoutingCosts, as_costs
+from skroute.routing._base_policy import BasePolicy
+from skroute.routing._gates import AUTO, WATCH, WATCH_ORDERS, Decision
 from skroute.routing._policy import RoutePolicy
-from skroute.routing._route_table import RouteTable, route_table
-from skroute.routing._signals import measure
+from skroute.routing._policy_numbers import GATES
+from skroute.routing._route_table import RouteTable
 
 __all__ = ["CostPolicy"]
 
@@ -24,23 +25,6 @@ RULES = ("bayes", "thresholds")
 SOURCES = ("proba", "labels")
 LEARNED = ("rule", "thresholds", "watch", *GATES, "expected_cost", "shadow_price")
 FOUND = "auto"
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """The rows that a policy is fitted on."""
-
-    values: NDArray[np.floating]
-    truth: NDArray[np.intp] | None
-    """Positions of the true classes, where these say what a row costs."""
-    weight: NDArray[np.float64]
-    """Sums to one."""
-    matrix: NDArray[np.float64]
-    labels: list[Any]
-
-    def by_class(self, levels: Mapping[Any, float], rest: float) -> NDArray[np.float64]:
-        """Return levels in the order of the classes."""
-        return np.array([levels.get(label, rest) for label in self.labels])
 
 
 class CostPolicy(BasePolicy):
@@ -239,9 +223,12 @@ class CostPolicy(BasePolicy):
         counts, weight = weight, weight / weight.sum()
         truth = codes if self.cost_source == "labels" else None
         given = {name: self._by_class(name, labels) for name in self._keyed_params} | numbers
-        rows = _Rows(values, truth, weight, costs.matrix(labels), labels.tolist())
-        find = self._find_actions if self.rule == "bayes" else self._find_gates
-        found, price = find(rows, given)
+        rows = FitRows(values, truth, weight, costs.matrix(labels), labels.tolist())
+        if self.rule == "bayes":
+            found, price = find_actions(rows, given, self.max_review_rate)
+        else:
+            free = frozenset(name for name in GATES_FOUND if getattr(self, name) == FOUND)
+            found, price = find_gates(rows, given, free, self.max_review_rate)
         self._install(labels, found["thresholds"], found["watch"], found)
         self.costs_, self.rule_, self.shadow_price_ = costs, self.rule, price
         decision, label = self._decided(values)
@@ -272,18 +259,8 @@ class CostPolicy(BasePolicy):
         if self.rule_ == "thresholds":
             return super().explain(proba)
         values, _ = check_proba(proba, classes=self.classes_)
-        gates, choice = self._choose(values)
-        route, top = choice.route(self.shadow_price_), choice.gated.signals.top
-        label = np.where(route == AUTO, choice.cheapest.label, top)
-        # An auto row has passed, whatever rounding says of a row that stands on its threshold.
-        passed = (route == AUTO) | (values[np.arange(len(values)), label] >= gates.thresholds[label])
-        threshold = gates.thresholds[label]
-        table = route_table(
-            replace(choice.gated, route=route, threshold=threshold, passed_threshold=passed), self.classes_
-        )
-        reason = np.where((table.reason == "watch") & (choice.gated.route != WATCH), "cost", table.reason)
-        held_back = (route != AUTO) & np.isposinf(gates.thresholds[choice.cheapest.label])
-        return replace(table, label=self.classes_[label], reason=np.where(held_back, "never", reason))
+        matrix = self.costs_.matrix(self.classes_)
+        return choice_table(values, matrix, self._gates(), self.shadow_price_, self.classes_)
 
     def _decision(self, proba: Any) -> Decision:
         if self.rule_ == "thresholds":
@@ -299,56 +276,8 @@ class CostPolicy(BasePolicy):
         if self.rule_ == "thresholds":
             decision = self._gates().decide(values)
             return decision, decision.signals.top
-        _, choice = self._choose(values)
+        choice = choose(values, self.costs_.matrix(self.classes_), self._gates())
         return replace(choice.gated, route=choice.route(self.shadow_price_)), choice.cheapest.label
-
-    def _choose(self, values: NDArray[np.floating]) -> tuple[Gates, Choice]:
-        gates = self._gates()
-        return gates, choose(values, self.costs_.matrix(self.classes_), gates)
-
-    def _find_actions(self, rows: "_Rows", given: dict[str, Any]) -> tuple[dict[str, Any], float]:
-        """Return all numbers, and the price of a review, under the rule "bayes"."""
-        price = 0.0
-        if self.max_review_rate is not None:
-            levels, watch = rows.by_class(given["thresholds"], 0.0), rows.by_class(given["watch"], np.inf)
-            choice = choose(rows.values, rows.matrix, Gates(levels, watch, *(given[name] for name in GATES)))
-            free = choice.eligible
-            left = float(self.max_review_rate) - float(rows.weight[~free].sum())
-            self._refuse_bound(-left)
-            gain = choice.cheapest.auto - choice.cheapest.review
-            price = review_price(gain[free], rows.weight[free], left, choice.slack)
-        priced = rows.matrix + price * (np.arange(rows.matrix.shape[1]) >= len(rows.matrix))
-        bounds = dict(zip(rows.labels, least_confidence(priced).tolist(), strict=True))
-        return given | {"thresholds": bounds | given["thresholds"]}, price
-
-    def _find_gates(self, rows: "_Rows", given: dict[str, Any]) -> tuple[dict[str, Any], float]:
-        """Return all numbers, and the price of a review, under the rule "thresholds"."""
-        signals = measure(rows.values)
-        actions = [signals.top, *(np.full(len(rows.values), len(rows.labels) + i) for i in range(len(PERSONS)))]
-        auto, *reviews = (rows.weight * row_costs(rows.values, rows.truth, rows.matrix, action) for action in actions)
-        numbers = Numbers(
-            thresholds=rows.by_class(given["thresholds"], np.nan),
-            watch=rows.by_class(given["watch"], np.nan),
-            **{name: OFF[name] if given[name] is None else given[name] for name in GATES_FOUND},
-        )
-        free = frozenset(name for name in GATES_FOUND if getattr(self, name) == FOUND)
-        weighed = Rows(signals, rows.values, auto, np.array(reviews), rows.weight)
-        found, price, share = search_gates(weighed, numbers, free, self.watch_order, self.max_review_rate)
-        if self.max_review_rate is not None:
-            self._refuse_bound(share - float(self.max_review_rate))
-        watch = {label: level for label, level in zip(rows.labels, found.watch.tolist(), strict=True) if level < np.inf}
-        levels = {name: None if found.is_off(name, -1) else getattr(found, name) for name in free}
-        thresholds = dict(zip(rows.labels, found.thresholds.tolist(), strict=True))
-        return given | {"thresholds": thresholds, "watch": watch | given["watch"]} | levels, price
-
-    def _refuse_bound(self, excess: float) -> None:
-        most = float(self.max_review_rate or 0.0)
-        if excess > 1e-9:
-            raise ValueError(
-                f"max_review_rate={self.max_review_rate!r} cannot be met: the thresholds, gates and watches that are "
-                f"given send a share of {most + excess:.4g} of the rows to people. Loosen them, or "
-                "raise the bound."
-            )
 
     def _numbers(self) -> dict[str, Any]:
         """Check all parameters that name no class; return the gates, one that is to be found as None."""

@@ -1,4 +1,4 @@
-"""The pool alone; the laws that it shares with vector and matrix scaling are in test_scaling.py."""
+"""The pool alone; the laws that it shares with vector and matrix scaling are in test_joint_*.py."""
 
 import numpy as np
 import pandas as pd
@@ -250,17 +250,17 @@ def test_noise_in_the_last_digits_of_the_scores_does_not_deal_the_folds_anew():
 
 
 def test_votes_of_few_voters_lose_nothing_by_being_merged():
-    check_votes([(5, 3, 300), (15, 6, 300)], n_seeds=4, tolerance=0.01)
+    assert_merging_loses_nothing([(5, 3, 300), (15, 6, 300)], n_seeds=4, tolerance=0.01)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n_voters", [5, 15])
 @pytest.mark.parametrize(("n_classes", "n_rows"), [(3, 300), (3, 2000), (10, 300), (10, 1000)])
 def test_votes_of_few_voters_lose_nothing_in_a_larger_grid(n_voters, n_classes, n_rows):
-    check_votes([(n_voters, n_classes, n_rows)], n_seeds=5, tolerance=0.01)
+    assert_merging_loses_nothing([(n_voters, n_classes, n_rows)], n_seeds=5, tolerance=0.01)
 
 
-def check_votes(cases, n_seeds, tolerance):
+def assert_merging_loses_nothing(cases, n_seeds, tolerance):
     losses = []
     for n_voters, n_classes, n_rows in cases:
         for seed in range(n_seeds):

@@ -162,9 +162,10 @@ def test_many_rare_classes_stand_in_one_warning(data):
     assert len(caught) == 1
 
 
-def test_common_classes_give_no_warning(data):
+def test_common_classes_give_no_warning(data, recwarn):
     X, y, _ = data()
     RoutingClassifier(DummyClassifier()).fit(X, y)
+    assert recwarn.list == []
 
 
 def test_a_class_without_weight_is_never_auto_routed():

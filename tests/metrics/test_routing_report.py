@@ -220,7 +220,11 @@ def test_texts_of_which_none_is_the_label_of_a_route_are_refused(figure):
     figure(["unlock", "mail", "mail"], routes)
 
 
-@pytest.mark.parametrize("figure", [routing_report, routing_cost])
-def test_a_single_label_that_no_row_was_routed_to_is_a_wrong_row(figure):
+@pytest.mark.parametrize(
+    ("figure", "expected"),
+    [(lambda *rows: routing_report(*rows).wrong[0], 1.0), (lambda *rows: routing_cost(*rows, wrong_cost=7.0), 7.0)],
+    ids=["routing_report", "routing_cost"],
+)
+def test_a_single_label_that_no_row_was_routed_to_is_a_wrong_row(figure, expected):
     proba = [[0.97, 0.03]]
-    figure(["vpn"], RoutePolicy().fit(proba, classes=["unlock", "vpn"]).explain(proba))
+    assert figure(["vpn"], RoutePolicy().fit(proba, classes=["unlock", "vpn"]).explain(proba)) == expected

@@ -4,8 +4,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from policies.cost_helpers import CLASSES, COSTS, PROBA, RULES, Y, draw, fitted
 from sklearn.base import clone
 from sklearn.datasets import load_wine
 from sklearn.exceptions import NotFittedError
@@ -13,251 +12,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from strategies import WATCH_ORDERS, unhurried
 
-from skroute import RoutePolicy, RoutingClassifier
-from skroute.metrics import routing_cost
+from skroute import RoutingClassifier
 from skroute.policies import CostPolicy, RoutingCosts
-from skroute.policies._cost_fit import OFF, GateSearch, Numbers, Rows
-from skroute.routing._signals import measure
 
-CLASSES = ["unlock", "vpn", "security"]
-COSTS = RoutingCosts(
-    {
-        "unlock": {"unlock": 0, "vpn": 5, "security": 20, "watch": 4, "escalate": 8, "clarify": 3},
-        "vpn": {"unlock": 5, "vpn": 0, "security": 20, "watch": 4, "escalate": 8, "clarify": 3},
-        "security": {"unlock": 200, "vpn": 200, "security": 0, "watch": 5, "escalate": 1, "clarify": 60},
-    }
-)
-MATRIX = COSTS.matrix(CLASSES)
-RULES = ("bayes", "thresholds")
-some = settings(unhurried, max_examples=40)
-
-
-def draw(n, seed):
-    """Calibrated rows: the labels are drawn from the probabilities."""
-    rng = np.random.default_rng(seed)
-    proba = rng.dirichlet([0.6, 0.4, 0.06], n)
-    y = (rng.random((n, 1)) > proba.cumsum(axis=1)).sum(axis=1)
-    return proba, np.array(CLASSES)[y]
-
-
-PROBA, Y = draw(1500, 0)
-
-
-def fitted(proba=PROBA, **params):
-    return CostPolicy(COSTS, **params).fit(proba, classes=CLASSES)
-
-
-def expected(policy, proba):
-    """The mean expected cost of the routes, written out."""
-    table = policy.explain(proba)
-    columns = [*CLASSES, "watch", "escalate", "clarify"]
-    actions = [
-        columns.index(label if route == "auto" else route)
-        for label, route in zip(table.label, table.route, strict=True)
-    ]
-    return np.mean((proba @ MATRIX)[np.arange(len(proba)), actions])
-
-
-def reviewed(policy, proba):
-    return np.mean(policy.decide(proba) != "auto")
-
-
-# What it costs
-
-
-def test_bayes_takes_the_cheapest_action_of_every_row():
-    policy = fitted()
-    costs = PROBA @ MATRIX
-    assert expected(policy, PROBA) == pytest.approx(costs.min(axis=1).mean())
-    assert policy.expected_cost_ == pytest.approx(costs.min(axis=1).mean())
-    assert policy.shadow_price_ == 0
-
-
-def test_thresholds_cost_little_more_than_bayes_and_far_less_than_numbers_by_hand():
-    new, _ = draw(20_000, 1)
-    by_hand = RoutePolicy(watch={"security": 0.34}).fit(PROBA, classes=CLASSES)
-    bayes, thresholds, hand = (expected(policy, new) for policy in (fitted(), fitted(rule="thresholds"), by_hand))
-    assert bayes < thresholds < 1.05 * bayes
-    assert hand > 1.2 * thresholds
-
-
-@pytest.mark.parametrize("watch_order", WATCH_ORDERS)
-@pytest.mark.parametrize("cost_source", ["proba", "labels"])
-def test_fitted_cost_is_that_of_the_routes(watch_order, cost_source):
-    policy = CostPolicy(COSTS, rule="thresholds", watch_order=watch_order, cost_source=cost_source)
-    policy.fit(PROBA, Y, classes=CLASSES)
-    truth = expected(policy, PROBA)
-    if cost_source == "labels":
-        truth = routing_cost(Y, policy.explain(PROBA), costs=COSTS)
-    assert policy.expected_cost_ == pytest.approx(truth)
-
-
-def test_thresholds_are_a_policy_that_gates_read():
-    policy = fitted(rule="thresholds")
-    names = ("thresholds", "watch", "margin", "max_entropy", "escalate_entropy", "watch_order")
-    plain = RoutePolicy(**{name: getattr(policy, f"{name}_") for name in names}).fit(PROBA, classes=CLASSES)
-    assert plain.decide(PROBA).tolist() == policy.decide(PROBA).tolist()
-    assert set(policy.watch_) == {"security"}
-
-
-def test_nothing_is_cheaper_near_the_thresholds_found():
-    policy = fitted(rule="thresholds")
-    for label in CLASSES:
-        for level in (*np.linspace(0.3, 1, 8), math.inf):
-            other = clone(policy).set_params(
-                thresholds=policy.thresholds_ | {label: level},
-                watch=policy.watch_ | {c: math.inf for c in CLASSES if c not in policy.watch_},
-                margin=policy.margin_,
-                max_entropy=policy.max_entropy_,
-                escalate_entropy=policy.escalate_entropy_,
-            )
-            other.fit(PROBA, classes=CLASSES)
-            assert other.thresholds_[label] == level
-            assert other.expected_cost_ >= policy.expected_cost_ - 1e-12
-
-
-@st.composite
-def searches(draw):
-    seed, n_classes = draw(st.integers(0, 10**6)), draw(st.integers(2, 4))
-    rng = np.random.default_rng(seed)
-    proba = rng.dirichlet(np.full(n_classes, 0.7), 25).round(draw(st.sampled_from([1, 6])))
-    proba /= proba.sum(axis=1, keepdims=True)
-    weight = rng.integers(1, 4, 25) / 50.0
-    costs = rng.normal(size=(4, 25)) * weight
-    rows = Rows(measure(proba), proba, costs[0], costs[1:], weight / weight.sum())
-    free = np.full(n_classes, np.nan)
-    search = GateSearch(rows, Numbers(free, free), frozenset(set(OFF) - {"watch"}), draw(st.sampled_from(WATCH_ORDERS)))
-    level = st.sampled_from([0.0, 0.1, 0.25, 0.4, 0.6, 0.9])
-    watch = np.array(draw(st.lists(level | st.just(math.inf), min_size=n_classes, max_size=n_classes)))
-    numbers = Numbers(free, watch, draw(level), draw(level), draw(level | st.just(math.inf)))
-    return search, search.swept(numbers)
-
-
-@some
-@given(searches())
-def test_search_counts_what_the_gates_decide(case):
-    search, (cost, numbers) = case
-    classes = range(len(numbers.watch))
-    plain = RoutePolicy(
-        thresholds=dict(enumerate(numbers.thresholds)),
-        watch=dict(enumerate(numbers.watch)),
-        margin=numbers.margin,
-        max_entropy=numbers.max_entropy,
-        escalate_entropy=None if math.isinf(numbers.escalate_entropy) else numbers.escalate_entropy,
-        watch_order=search.watch_order,
-    )
-    plain = RoutePolicy.from_dict(plain.to_dict() | {"classes": list(classes)})
-    routes = plain.decide(search.rows.proba)
-    by_route = dict(
-        zip(("auto", "watch", "escalate", "clarify"), [search.rows.auto, *search.rows.persons], strict=True)
-    )
-    assert cost == pytest.approx(sum(by_route[route][i] for i, route in enumerate(routes)), abs=1e-9)
-    assert cost == pytest.approx(search.cost(numbers), abs=1e-9)
-    assert search.reviewed(numbers) == pytest.approx(search.rows.weight[routes != "auto"].sum())
-
-
-@some
-@given(searches(), st.sampled_from(["margin", "max_entropy", "escalate_entropy", "watch"]))
-def test_line_search_finds_the_best_of_all_values(case, name):
-    search, (_, numbers) = case
-    signals = search.rows.signals
-    values = {
-        "margin": signals.margin, "max_entropy": signals.entropy, "escalate_entropy": signals.entropy,
-        "watch": search.rows.proba[:, 0],
-    }[name]  # fmt: skip
-    levels = [*values, *([math.inf] if name in ("escalate_entropy", "watch") else [])]
-    if name == "watch" and search.watch_order == "flag":
-        return
-    found = search.cost(search.on_line(numbers, name, 0))
-    least = min(search.cost(numbers.but(name, 0, level)) for level in levels)
-    # Where it would be best to route nothing the gate is left to the thresholds.
-    assert found <= least + 1e-9 or found == pytest.approx(search.cost(numbers))
-
-
-@some
-@given(searches())
-def test_search_is_never_worse_than_thresholds_alone_by_more_than_it_spares_numbers(case):
-    search, _ = case
-    alone = search.swept(search.start())[0]
-    assert search.search()[0] <= alone + 1e-9
-
-
-# The bound on reviews
-
-
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("rate", [0.02, 0.05, 0.15])
-def test_bound_on_reviews_is_met_and_used(rule, rate):
-    policy = fitted(rule=rule, max_review_rate=rate)
-    assert rate - 0.02 <= reviewed(policy, PROBA) <= rate
-    assert policy.shadow_price_ > 0
-    assert policy.expected_cost_ == pytest.approx(expected(policy, PROBA))
-    new, _ = draw(20_000, 1)
-    assert reviewed(policy, new) <= rate + 4 * math.sqrt(rate * (1 - rate) / len(PROBA))
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_bound_that_does_not_bind_changes_nothing(rule):
-    free, bounded = fitted(rule=rule), fitted(rule=rule, max_review_rate=1.0)
-    assert bounded.shadow_price_ == 0
-    assert bounded.thresholds_ == free.thresholds_
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_no_reviews_at_all(rule):
-    assert reviewed(fitted(rule=rule, max_review_rate=0), PROBA) == 0
-
-
-def test_shadow_price_is_what_one_more_review_saves():
-    policies = [fitted(max_review_rate=k / len(PROBA)) for k in (150, 151)]
-    saved = (policies[0].expected_cost_ - policies[1].expected_cost_) * len(PROBA)
-    assert policies[1].shadow_price_ <= saved <= policies[0].shadow_price_
-
-
-def test_bound_counts_weights():
-    weight = np.random.default_rng(0).integers(0, 4, len(PROBA))
-    for rule in RULES:
-        policy = CostPolicy(COSTS, rule=rule, max_review_rate=0.1).fit(PROBA, classes=CLASSES, sample_weight=weight)
-        assert 0.08 <= np.average(policy.decide(PROBA) != "auto", weights=weight) <= 0.1 + 1e-12
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_rows_that_are_all_alike_are_reviewed_all_or_not_at_all(rule):
-    alike = np.full((40, 3), [0.5, 0.45, 0.05])
-    assert reviewed(fitted(alike, rule=rule), alike) == 1
-    assert reviewed(fitted(alike, rule=rule, max_review_rate=0.5), alike) == 0
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_bound_that_given_numbers_rule_out_is_refused(rule):
-    with pytest.raises(ValueError, match=r"max_review_rate=0\.1 cannot be met.*given"):
-        fitted(rule=rule, max_review_rate=0.1, margin=0.99)
-
-
-# Weights, labels, given numbers
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_weights_are_repetitions(rule):
-    weight = np.random.default_rng(1).integers(0, 4, 400)
-    params = {"rule": rule, "max_review_rate": 0.2}
-    weighted = CostPolicy(COSTS, **params).fit(PROBA[:400], classes=CLASSES, sample_weight=weight)
-    repeated = CostPolicy(COSTS, **params).fit(np.repeat(PROBA[:400], weight, axis=0), classes=CLASSES)
-    assert weighted.thresholds_ == pytest.approx(repeated.thresholds_)
-    assert weighted.expected_cost_ == pytest.approx(repeated.expected_cost_)
-    assert weighted.watch_ == repeated.watch_
-
-
-def test_numbers_that_are_given_are_kept():
-    given = {"thresholds": {"vpn": 0.9}, "watch": {"unlock": 0.95}, "margin": 0.2, "escalate_entropy": None}
-    policy = fitted(rule="thresholds", **given)
-    assert (policy.thresholds_["vpn"], policy.watch_["unlock"]) == (0.9, 0.95)
-    assert (policy.margin_, policy.escalate_entropy_) == (0.2, None)
-    assert policy.thresholds_["unlock"] < 0.9
-    # It stays unwatched where that is asked for, although watching it would be cheaper.
-    assert fitted(rule="thresholds", watch={"security": math.inf}).watch_["security"] == math.inf
+# The routes
 
 
 def test_bayes_obeys_the_gates_that_are_given():
@@ -333,19 +92,6 @@ def test_routes_do_not_depend_on_the_other_rows_or_the_width():
         policy.decide(PROBA.astype(np.float32).astype(float)).tolist()
         == policy.decide(PROBA.astype(np.float32)).tolist()
     )
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_labels_are_needed_only_where_they_count(rule):
-    with pytest.raises(ValueError, match="needs the labels y"):
-        fitted(rule=rule, cost_source="labels")
-    with_y = CostPolicy(COSTS, rule=rule).fit(PROBA, Y, classes=CLASSES)
-    assert with_y.thresholds_ == fitted(rule=rule).thresholds_
-
-
-def test_expected_cost_by_labels_under_bayes():
-    policy = CostPolicy(COSTS, cost_source="labels").fit(PROBA, Y, classes=CLASSES)
-    assert policy.expected_cost_ == pytest.approx(routing_cost(Y, policy.explain(PROBA), costs=COSTS))
 
 
 # As an estimator
@@ -452,14 +198,6 @@ def test_two_classes_one_row_and_many_classes(rule):
     many = np.random.default_rng(0).dirichlet(np.full(30, 0.05), 300)
     policy = CostPolicy(RoutingCosts.from_defaults(range(30)), rule=rule, max_review_rate=0.3).fit(many)
     assert 0.2 < np.mean(policy.decide(many) != "auto") <= 0.3
-
-
-def test_large_fits_search_on_a_part_and_sweep_all():
-    proba, _ = draw(30_000, 5)
-    for rate in (None, 0.1):
-        bayes, policy = (fitted(proba, rule=rule, max_review_rate=rate) for rule in RULES)
-        assert bayes.expected_cost_ <= policy.expected_cost_ <= 1.05 * bayes.expected_cost_
-        assert rate is None or 0.09 < reviewed(policy, proba) <= 0.1
 
 
 def test_inside_the_classifier_and_a_search():

@@ -187,18 +187,18 @@ def test_absent_classes_keep_their_rows():
     assert set(rows.verdict) == {"insufficient"}
 
 
-def same(first, second):
+def assert_same_figures(first, second):
     np.testing.assert_array_equal(first.sums, second.sums)
 
 
 def test_labels_of_any_type_give_the_same_figures():
     y, proba = generated(200, n_classes=2)
     expected = reliability_table(y, proba)
-    same(reliability_table(y.astype(bool), proba), expected)
-    same(reliability_table(np.array(["no", "yes"])[y], proba), expected)
-    same(reliability_table(np.array(["no", "yes"], dtype=object)[y], proba), expected)
-    same(reliability_table(y.tolist(), proba.tolist()), expected)
-    same(reliability_table(y, proba[:, 1]), reliability_table(y, np.c_[1 - proba[:, 1], proba[:, 1]]))
+    assert_same_figures(reliability_table(y.astype(bool), proba), expected)
+    assert_same_figures(reliability_table(np.array(["no", "yes"])[y], proba), expected)
+    assert_same_figures(reliability_table(np.array(["no", "yes"], dtype=object)[y], proba), expected)
+    assert_same_figures(reliability_table(y.tolist(), proba.tolist()), expected)
+    assert_same_figures(reliability_table(y, proba[:, 1]), reliability_table(y, np.c_[1 - proba[:, 1], proba[:, 1]]))
 
 
 def test_frames_and_series_are_read_by_name_and_by_position():
