@@ -8,11 +8,15 @@ from numpy.typing import NDArray
 
 __all__ = [
     "RANGE_TOLERANCE",
+    "SUM_SLACK",
     "SUM_TOLERANCE",
+    "bits_of",
     "block_length",
     "check_rows",
     "check_unit",
+    "checked",
     "clean_blocks",
+    "row_sums",
     "two_columns",
 ]
 
@@ -61,30 +65,32 @@ def clean_blocks(
         If a row is not finite, leaves [0, 1] or does not sum to one. The message names the first such row.
     """
     size = block_length(values.shape[1]) if n_rows is None else n_rows
-    adder = _adder(values.shape[1])
     for start in range(0, len(values), size):
         rows = slice(start, min(start + size, len(values)))
         block = values[rows]
-        unusual = not _within_unit(block)
-        if unusual and not (block.min() >= -RANGE_TOLERANCE and block.max() <= 1.0 + RANGE_TOLERANCE):
-            _refuse(values, name)
-        sums = _row_sums(block, adder)
-        if sums.min() < 1.0 - SUM_SLACK or sums.max() > 1.0 + SUM_SLACK:
-            _refuse(values, name)
-        yield rows, np.clip(block, 0.0, 1.0) if unusual else block
+        within = bool(bits_of(block).max() <= bits_of(np.ones(1, block.dtype))[0])
+        yield rows, checked(block, row_sums(block), within, values, name)
 
 
-def _within_unit(values: NDArray[np.floating]) -> bool:
-    """Return whether all values, at least one and float32 or float64, lie in [0, 1]; -0.0 and NaN do not."""
-    # One pass for both ends: positive floats are ordered like their bits, and a sign makes these larger than those
-    # of one.
-    bits = np.uint32 if values.dtype == np.float32 else np.uint64
-    return bool(values.view(bits).max() <= np.ones(1, values.dtype).view(bits)[0])
+def bits_of(values: NDArray[np.floating]) -> NDArray[np.unsignedinteger]:
+    """Return the bits of float32 or float64 as whole numbers."""
+    return values.view(np.uint32 if values.dtype == np.float32 else np.uint64)
+
+
+def checked(
+    block: NDArray[np.floating], sums: NDArray[np.float64], within: bool, values: NDArray[np.floating], name: str
+) -> NDArray[Any]:
+    """Return a block of `values`, clipped where it is not `within` [0, 1]; refuse rows that are no probabilities."""
+    if not within and not (block.min() >= -RANGE_TOLERANCE and block.max() <= 1.0 + RANGE_TOLERANCE):
+        _refuse(values, name)
+    if sums.min() < 1.0 - SUM_SLACK or sums.max() > 1.0 + SUM_SLACK:
+        _refuse(values, name)
+    return block if within else np.clip(block, 0.0, 1.0)
 
 
 def check_unit(values: NDArray[np.floating], name: str) -> NDArray[Any]:
     """Return numbers that must lie in [0, 1], shape (n,): themselves, or clipped where they leave it by rounding."""
-    if not len(values) or _within_unit(values):
+    if not len(values) or bits_of(values).max() <= bits_of(np.ones(1, values.dtype))[0]:
         return values
     bad = np.flatnonzero(~((values >= -RANGE_TOLERANCE) & (values <= 1.0 + RANGE_TOLERANCE)))
     if bad.size:
@@ -108,21 +114,19 @@ def check_rows(values: NDArray[np.floating], name: str) -> NDArray[Any]:
     return np.clip(values, 0.0, 1.0) if any(clipped) else values
 
 
-def _adder(n_columns: int) -> NDArray[np.float64]:
-    """Return the matrix whose product with `ROWS_AT_ONCE` short rows, laid end to end, holds their sums."""
-    n_rows = ROWS_AT_ONCE if n_columns <= FEW_COLUMNS else 1
-    return np.repeat(np.eye(n_rows), n_columns, axis=0)
-
-
-def _row_sums(block: NDArray[Any], adder: NDArray[np.float64]) -> NDArray[np.float64]:
+def row_sums(block: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the sums of rows as products with ones, which is several times faster than adding along short rows."""
     floats = block.astype(np.float64, copy=False)
-    at_once = adder.shape[1]
-    if at_once > 1 and floats.flags.c_contiguous and len(floats) % at_once == 0:
-        floats = floats.reshape(len(floats) // at_once, -1)
+    n_rows, n_columns = floats.shape
+    if n_columns <= FEW_COLUMNS and floats.flags.c_contiguous and n_rows % ROWS_AT_ONCE == 0:
+        # A product with so many short rows, laid end to end, holds their sums.
+        floats = floats.reshape(-1, ROWS_AT_ONCE * n_columns)
+        adder = np.repeat(np.eye(ROWS_AT_ONCE), n_columns, axis=0)
     else:
-        adder = adder[: floats.shape[1], :1]
-    sums: NDArray[np.float64] = (floats @ adder).reshape(-1)
+        adder = np.ones((n_columns, 1))
+    # What has no sum is refused by whoever asked.
+    with np.errstate(invalid="ignore", over="ignore"):
+        sums: NDArray[np.float64] = (floats @ adder).reshape(-1)
     return sums
 
 

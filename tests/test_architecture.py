@@ -17,6 +17,7 @@ PACKAGE = Path(skroute.__file__).parent
 # From the bottom up; what stands in one row does not import its neighbours.
 LAYERS = [
     {"_rows"},
+    {"_top_blocks"},
     {"exceptions", "_validation", "_tabular"},
     {"datasets"},
     {"calibration", "reliability", "routing"},

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._rows import check_unit, clean_blocks
+from skroute._rows import check_unit
+from skroute._top_blocks import top_blocks
 from skroute._validation import (
     MOST_WHOLE_NUMBERS,
     check_classes,
@@ -22,8 +23,6 @@ __all__ = ["read_outcomes"]
 
 # Numbers looked at in one go.
 BLOCK = 2**17
-# Up to so many classes, the largest probability is found column by column.
-FEW_CLASSES = 12
 
 
 def read_outcomes(
@@ -109,29 +108,6 @@ def _distinct_whole_numbers(labels: NDArray[Any], candidates: NDArray[Any]) -> N
 def _top(proba: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[Any]]:
     """Check every row, and return the position and the value of its first maximum."""
     top, first = np.empty(len(proba), dtype=np.intp), np.empty(len(proba), dtype=proba.dtype)
-    find = _first_maxima if proba.shape[1] <= FEW_CLASSES else _row_maxima
-    for rows, block in clean_blocks(proba, "y_prob"):
-        find(block, top[rows], first[rows])
+    for block in top_blocks(proba, "y_prob"):
+        top[block.rows], first[block.rows] = block.top, block.confidence
     return top, first
-
-
-def _row_maxima(proba: NDArray[Any], top: NDArray[np.intp], first: NDArray[Any]) -> None:
-    proba.argmax(axis=1, out=top)
-    if proba.flags.c_contiguous:
-        proba.reshape(-1).take(top + np.arange(0, proba.size, proba.shape[1]), out=first)
-    else:
-        first[:] = proba[np.arange(len(proba)), top]
-
-
-def _first_maxima(proba: NDArray[Any], top: NDArray[np.intp], first: NDArray[Any]) -> None:
-    """Do the same, column by column: a search along each short row costs more in calls than in comparisons."""
-    columns = np.ascontiguousarray(proba.T)
-    first[:] = columns[0]
-    best = np.zeros(len(first), dtype=np.int8)
-    for position, values in enumerate(columns[1:], start=1):
-        # Positions ascend, so the largest one is that of the last rise.
-        rises = (values > first).view(np.int8)
-        rises *= np.int8(position)
-        np.maximum(best, rises, out=best)
-        np.maximum(first, values, out=first)
-    top[:] = best

@@ -19,7 +19,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._rows import ROWS_AT_ONCE, SUM_SLACK, check_rows, clean_blocks
+from skroute._rows import SUM_SLACK, check_rows
+from skroute._top_blocks import MOST_COLUMNS, TopBlock, top_blocks
 from skroute.routing._audit import entropy_needs, entropy_sure
 from skroute.routing._gates import AUTO, CLARIFY, ESCALATE, ROUTES, SLACK, WATCH, Gates
 from skroute.routing._signals import BLOCK_CELLS, entropy_signal
@@ -29,14 +30,14 @@ __all__ = ["fast_routes"]
 # Up to so many values, finding the few rows that need more costs more than measuring all.
 FEW_CELLS = 6000
 FEW_ROWS = 500
-# Values and rows in a block: few enough for the cache, enough to outweigh some sixty calls of NumPy.
-CELLS, MOST_ROWS = 1 << 18, 1 << 15
-# Up to so many columns, rows are turned into columns first: NumPy's reductions of short rows pay for every row.
-FEW_COLUMNS = 24
-# Up to one watched class in so many, its column is picked out of long rows; beyond, whole rows are compared.
+# Values and rows in a block: few enough for the cache, enough to outweigh some sixty calls of NumPy. Long rows are not
+# copied, so that more of them are.
+CELLS, LONG_CELLS, MOST_ROWS = 1 << 18, 1 << 20, 1 << 15
+# Beyond one watched class, and one more for so many classes, all columns are compared at once.
 SPARSE = 8
 # A checked row sums to one within SUM_SLACK. The rest covers the rounding of its sum.
 SPREAD = SUM_SLACK + 1e-5
+HALF = (1.0 + SPREAD) / 2.0
 # The bounds of the entropy are known to 1e-8, the entropies that the plain code computes to 1e-11; gates have a slack
 # of 1e-12.
 NOISE = 1e-7
@@ -68,16 +69,16 @@ def fast_routes(gates: Gates, values: NDArray[np.floating], name: str = "proba")
     if n_samples <= FEW_ROWS and values.size <= FEW_CELLS:
         return NAMES[gates.decide(check_rows(values, name)).route]
     kernel = _Kernel(gates, values)
-    # The check adds up several rows at once.
-    n_rows = max(min(CELLS // n_classes, MOST_ROWS) // ROWS_AT_ONCE, 1) * ROWS_AT_ONCE
     routes = np.empty(n_samples, dtype=NAMES.dtype)
-    block = values[:0]
-    for rows, block in clean_blocks(values, name, n_rows):
+    last = values[:0]
+    n_cells = CELLS if n_classes <= MOST_COLUMNS else LONG_CELLS
+    for block in top_blocks(values, name, max(min(n_cells // n_classes, MOST_ROWS), 1), kernel.picked):
+        last = block.values[-1:]
         # Every code is in range; without "clip" NumPy would fill a copy first.
-        NAMES.take(kernel.decide(block), out=routes[rows], mode="clip")
+        NAMES.take(kernel.decide(block), out=routes[block.rows], mode="clip")
     if n_samples % max(BLOCK_CELLS // n_classes, 1) == 1:
         # The plain code measures this row by itself and may add it up in another order than its fellows.
-        routes[-1:] = NAMES[gates.decide(block[-1:]).route]
+        routes[-1:] = NAMES[gates.decide(last).route]
     return routes
 
 
@@ -108,15 +109,6 @@ def _at_least(levels: NDArray[np.float64], dtype: np.dtype[np.floating]) -> NDAr
     return np.where(rounded < levels, np.nextafter(rounded, rounded.dtype.type(np.inf)), rounded)
 
 
-def _reaches(
-    block: NDArray[np.floating], columns: NDArray[np.floating] | None, levels: NDArray[np.floating]
-) -> NDArray[np.bool_]:
-    """Return which rows hold a value that reaches the level of its column."""
-    hits = block >= levels if columns is None else (columns >= levels[:, None]).T
-    reached: NDArray[np.bool_] = np.logical_or.reduce(hits, axis=1)
-    return reached
-
-
 class _Kernel:
     """The gates as levels of confidence, for matrices of one width, type and layout."""
 
@@ -136,13 +128,16 @@ class _Kernel:
         gates, n_classes = self.gates, self.n_classes
         entropy_low, entropy_sure = _entropy_cuts(gates.max_entropy, n_classes)
         margin_low, self.margin_sure = _margin_cuts(gates.margin, n_classes)
-        # A row that is under the `least` of its top class is not auto-routed.
+        # A row that is under the `least` of its top class is not auto-routed; one that reaches it, and `sure` as well,
+        # passes all gates.
         self.least = _at_least(np.maximum(gates.thresholds, max(entropy_low, margin_low)), dtype)
-        self.uniform = bool((self.least == self.least[0]).all())
-        # A row that reaches it, and `sure` as well, passes all gates. Where more than 1 - least is on top, no other
-        # class can reach its own level, so that whether any class reaches it says whether the top does.
         self.sure = max(entropy_sure, self.margin_sure)
-        self.sure_of_top = max(self.sure, 0.0 if self.uniform else 1.0 + SPREAD - float(self.least.min()))
+        levels, counts = np.unique(self.least, return_counts=True)
+        self.common = levels[counts.argmax()]
+        self.exceptions = np.flatnonzero(self.least != self.common)
+        # A class with more than half of a row is on top. Where all levels ask for that, and few differ from the rest,
+        # looking at the columns of those few is quicker than finding out what is on top.
+        self.by_exception = bool(levels[0] > HALF) and 2 * self.exceptions.size <= n_classes + 1
         # Below the first every row escalates, if it gets so far; from the second on none does.
         self.escalates, self.settled = _entropy_cuts(gates.escalate_entropy, n_classes)
 
@@ -150,77 +145,79 @@ class _Kernel:
         watched = np.isfinite(self.gates.watch) & (self.gates.watch_order != "flag")
         self.watched = np.flatnonzero(watched)
         self.watch = _at_least(np.where(watched, self.gates.watch, np.inf), dtype)
-        # From here on too little is left for a watch to fire for any class but the one on top.
-        self.unwatched = 1.0 + SPREAD - float(self.watch.min())
         self.only_top = self.gates.watch_order == "top"
+        # Beyond so many, all columns are looked at.
+        few = not self.only_top and SPARSE * self.watched.size <= self.n_classes + SPARSE
+        self.picked = self.watched.tolist() if few else []
         self.holds_back = self.gates.watch_order == "before" and self.watched.size > 0
-        self.needs_top = not self.uniform or self.holds_back or self.only_top
 
-    def decide(self, block: NDArray[np.floating]) -> NDArray[np.int8]:
+    def decide(self, block: TopBlock) -> NDArray[np.int8]:
         """Return the codes of the routes of checked rows."""
-        columns, confidence, top = self._largest(block)
-        passes = self._passes(block, columns, confidence, top)
-        auto = confidence >= (self.sure_of_top if top is None else self.sure)
-        auto &= passes
+        confidence = block.confidence
+        passes = self._passes(block)
         escalates = confidence < self.escalates
         undecided = confidence < self.settled
         undecided &= ~escalates
         # A row takes the first route that holds, which is the one with the least code: arithmetic on codes does not
         # wait for the outcome of every row, as a choice would.
         route = np.subtract(np.int8(CLARIFY), (CLARIFY - ESCALATE) * escalates.view(np.int8))
-        fired = self._fired(block, columns) if self.watched.size else None
-        if fired is not None:
+        if self.watched.size:
+            fired, elsewhere = self._watches(block)
             np.minimum(route, np.subtract(np.int8(CLARIFY), (CLARIFY - WATCH) * fired.view(np.int8)), out=route)
-            # Whether it fired for the class on top is seen to later.
-            undecided = undecided | fired if self.only_top else undecided & ~fired
-            if self.holds_back and self.unwatched > self.sure:
-                auto &= ~(fired & (confidence < self.unwatched))
+            undecided &= ~fired
+            if self.holds_back:
+                passes &= ~elsewhere
+        auto = confidence >= self.sure
+        auto &= passes
         undecided |= passes
         undecided &= ~auto
         np.multiply(route, ~auto, out=route)
-        rows = np.flatnonzero(undecided)
-        if rows.size:
-            some = self._take(block, rows)
-            if top is not None:
-                top = top.take(rows)
-            elif self.needs_top:
-                top = some.argmax(axis=1)
-            fired = None if fired is None else fired.take(rows)
-            route[rows] = self._settle(some, confidence.take(rows), passes.take(rows), fired, top)
+        doubtful, size = np.flatnonzero(undecided), max(CELLS // self.n_classes, 1)
+        for start in range(0, len(doubtful), size):
+            rows = doubtful[start : start + size]
+            values = self._take(block.values, rows)
+            route[rows] = self._settle(values, confidence.take(rows), passes.take(rows), route.take(rows))
         return route
 
-    def _largest(
-        self, block: NDArray[np.floating]
-    ) -> tuple[NDArray[np.floating] | None, NDArray[np.floating], NDArray[np.intp] | None]:
-        """Return the columns in one piece each, or None; the confidence; the top class, or None where it would cost."""
-        if self.by_column or self.n_classes <= FEW_COLUMNS:
-            columns = block.T if self.by_column else np.ascontiguousarray(block.T)
-            return columns, np.maximum.reduce(columns, axis=0), None
-        top = block.argmax(axis=1)
-        return None, block.reshape(-1).take(np.arange(0, block.size, self.n_classes) + top), top
-
-    def _passes(
-        self,
-        block: NDArray[np.floating],
-        columns: NDArray[np.floating] | None,
-        confidence: NDArray[np.floating],
-        top: NDArray[np.intp] | None,
-    ) -> NDArray[np.bool_]:
-        """Return which rows may be auto-routed: their top class reaches its `least`, or at least some class does."""
-        if top is None and not self.uniform:
-            return _reaches(block, columns, self.least)
-        passes: NDArray[np.bool_] = confidence >= (self.least[0] if top is None else self.least.take(top))
+    def _passes(self, block: TopBlock) -> NDArray[np.bool_]:
+        """Return which rows reach the `least` of their top class."""
+        if block.columns is None or not self.by_exception:
+            passes: NDArray[np.bool_] = block.confidence >= self.least.take(block.top)
+            return passes
+        passes = block.confidence >= self.common
+        for c in self.exceptions:
+            column, level = block.columns[..., c, :], self.least[c]
+            if level < self.common:
+                passes |= (column >= level).reshape(-1)
+            else:
+                passes &= ((column < self.common) | (column >= level)).reshape(-1)
         return passes
 
-    def _fired(self, block: NDArray[np.floating], columns: NDArray[np.floating] | None) -> NDArray[np.bool_]:
-        """Return for which rows a watch fired, whatever the class on top."""
-        if SPARSE * self.watched.size > self.n_classes:
-            return _reaches(block, columns, self.watch)
-        columns = block.T if columns is None else columns
-        fired = np.zeros(len(block), dtype=bool)
-        for c in self.watched:
-            fired |= columns[c] >= self.watch[c]
-        return fired
+    def _watches(self, block: TopBlock) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return for which rows a watch fired, and for which it did for a class that is not on top."""
+        if not self.picked:
+            on_top: NDArray[np.bool_] = block.confidence >= self.watch.take(block.top)
+            if self.only_top:
+                return on_top, on_top
+            count = self._count(block)
+            return count > 0, count > on_top.view(np.int8)
+        fired, elsewhere = np.zeros((2, len(block.values)), dtype=bool)
+        for c, column in block.picked.items():
+            fires = column >= self.watch[c]
+            fired |= fires
+            elsewhere |= fires & (column < block.confidence)
+            # Another column may hold the same.
+            rows = np.flatnonzero(fires & (block.confidence <= HALF))
+            elsewhere[rows] |= self._take(block.values, rows).argmax(axis=1) != c
+        return fired, elsewhere
+
+    def _count(self, block: TopBlock) -> NDArray[np.integer]:
+        """Return for how many classes a watch fired."""
+        columns = block.values.T if block.columns is None else block.columns
+        fires = (columns >= self.watch[:, np.newaxis]).view(np.int8)
+        axis, dtype = fires.ndim - 2, np.min_scalar_type(-self.watched.size)
+        count: NDArray[np.integer] = np.add.reduce(fires, axis=axis, dtype=dtype)
+        return count.reshape(-1)
 
     def _take(self, block: NDArray[np.floating], rows: NDArray[np.intp]) -> NDArray[np.floating]:
         """Return some rows in the layout of all."""
@@ -228,38 +225,24 @@ class _Kernel:
 
     def _settle(
         self,
-        block: NDArray[np.floating],
+        values: NDArray[np.floating],
         confidence: NDArray[np.floating],
         passes: NDArray[np.bool_],
-        fired: NDArray[np.bool_] | None,
-        top: NDArray[np.intp] | None,
+        route: NDArray[np.int8],
     ) -> NDArray[np.int8]:
-        """Return the routes of rows that confidence does not decide, given which of them may be auto-routed."""
-        auto = passes if top is None else passes & (confidence >= self.least.take(top))
-        close = np.flatnonzero(auto & (confidence < self.margin_sure))
+        """Return the routes of rows that confidence does not decide, given those that they take by it."""
+        close = np.flatnonzero(passes & (confidence < self.margin_sure))
         if close.size:
-            auto[close] = _margin(self._take(block, close)) >= self.margin
-        if fired is not None and top is not None and self.only_top:
-            fired = confidence >= self.watch.take(top)
-        elif fired is not None and top is not None and self.holds_back:
-            both = np.flatnonzero(auto & fired)
-            if both.size:
-                auto[both] = ~self._fired_elsewhere(self._take(block, both), top[both])
-        escalates = np.zeros(len(block), dtype=bool)
+            passes[close] = _margin(self._take(values, close)) >= self.margin
         if min(self.max_entropy, self.escalate_entropy) < math.inf:
-            entropy = self._entropy(block)
-            auto &= entropy <= self.max_entropy
-            escalates = entropy >= self.escalate_entropy
-        route = np.where(escalates, np.int8(ESCALATE), np.int8(CLARIFY))
-        if fired is not None:
-            route[fired] = WATCH
-        route[auto] = AUTO
+            entropy = self._entropy(values)
+            passes &= entropy <= self.max_entropy
+            # Not those on which a watch fired.
+            np.minimum(
+                route, np.where(entropy >= self.escalate_entropy, np.int8(ESCALATE), np.int8(CLARIFY)), out=route
+            )
+        route[passes] = AUTO
         return route
-
-    def _fired_elsewhere(self, block: NDArray[np.floating], top: NDArray[np.integer]) -> NDArray[np.bool_]:
-        fired = block[:, self.watched] >= self.watch[self.watched]
-        elsewhere: NDArray[np.bool_] = (fired & (self.watched != top[:, None])).any(axis=1)
-        return elsewhere
 
     def _entropy(self, block: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return entropies that lie on the same side of every level as those of the plain code."""

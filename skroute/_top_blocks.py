@@ -1,0 +1,159 @@
+"""The largest value of every row of a matrix of probabilities, found together with the check of the rows."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skroute._rows import bits_of, block_length, checked, row_sums
+
+__all__ = ["TopBlock", "top_blocks"]
+
+# Up to so many columns, rows are turned into columns before their largest value is sought: NumPy's reductions of short
+# rows pay for every row. That is done in strips of so many rows, which fit into the nearest cache; as no power of two
+# its columns do not compete for the same places there.
+MOST_COLUMNS, STRIP = 24, 400
+# From so many rows on, those that no strip is filled with are worth a block of their own.
+MANY_ROWS = 8 * STRIP
+# Values that are looked at several times in turn, while they stay in the cache: those that are turned into columns, and
+# those of long rows, where each turn costs more calls.
+SHORT_PART, LONG_PART = 2**16, 2**17
+
+
+@dataclass(frozen=True)
+class TopBlock:
+    """Some rows, checked, and what is largest in each."""
+
+    rows: slice
+    """Which rows."""
+    values: NDArray[Any]
+    """Shape (n_rows, n_classes): a view, or a copy where values had to be clipped."""
+    columns: NDArray[Any] | None
+    """Shape (..., n_classes, n): the columns of strips of n rows, one strip after the other; None for long rows."""
+    confidence: NDArray[Any]
+    """Shape (n_rows,): the largest value of each row."""
+    places: NDArray[np.intp] | None
+    """Shape (n_rows,): the first column that holds it; None where that is still to be found."""
+    picked: dict[int, NDArray[Any]]
+    """Single columns, each of shape (n_rows,), that were asked for."""
+
+    @cached_property
+    def top(self) -> NDArray[np.intp]:
+        """Shape (n_rows,): the first column that holds the largest value."""
+        if self.columns is None:
+            assert self.places is not None
+            return self.places
+        n_classes = self.columns.shape[-2]
+        holds = self.columns == self.confidence.reshape(*self.columns.shape[:-2], 1, -1)
+        # Of all columns that hold it, the first has the largest rank.
+        ranks = np.arange(n_classes, 0, -1, dtype=np.min_scalar_type(-n_classes))
+        largest = np.maximum.reduce(holds.view(np.int8) * ranks[:, np.newaxis], axis=-2)
+        top: NDArray[np.intp] = np.subtract(n_classes, largest.reshape(-1), dtype=np.intp)
+        return top
+
+
+def top_blocks(
+    values: NDArray[np.floating], name: str, n_rows: int | None = None, pick: Iterable[int] = ()
+) -> Iterator[TopBlock]:
+    """Yield the rows in blocks, checked as by `clean_blocks`, with what is largest in each: all in one pass.
+
+    Positive floats are ordered like their bits; and a sign, a NaN and what exceeds one all have larger bits than one
+    has. So the largest bits of a row are those of its largest value, or show that it must be looked at.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples, n_classes)
+        float32 or float64, in any layout. It is not written to.
+    name : str
+        What the messages call the matrix.
+    n_rows : int, default=None
+        Most rows of a block; None takes as many as stay in the cache.
+    pick : iterable of int, default=()
+        Columns that are wanted by themselves: picking them later out of long rows means to fetch these again.
+
+    Yields
+    ------
+    block : TopBlock
+
+    Raises
+    ------
+    ValueError
+        If a row is not finite, leaves [0, 1] or does not sum to one. The message names the first such row.
+    """
+    size = block_length(values.shape[1]) if n_rows is None else n_rows
+    one = bits_of(np.ones(1, values.dtype))[0]
+    pick, start = list(pick), 0
+    while start < len(values):
+        rest = min(size, len(values) - start)
+        rows = slice(start, start + (rest if rest < MANY_ROWS else rest // STRIP * STRIP))
+        block = values[rows]
+        scan = _Scan(block, pick)
+        within = bool(scan.largest.max() <= one)
+        block = checked(block, scan.sums, within, values, name)
+        if not within:
+            # Not -0.0, which has the largest bits of all.
+            block += 0.0
+            scan = _Scan(block, pick)
+        yield TopBlock(rows, block, scan.columns, scan.largest.view(block.dtype), scan.places, scan.picked)
+        start = rows.stop
+
+
+class _Scan:
+    """One look at all values of a block: the largest bits of each row, its sum, its columns, or their place."""
+
+    columns: NDArray[Any] | None = None
+    places: NDArray[np.intp] | None = None
+
+    def __init__(self, block: NDArray[np.floating], pick: list[int]) -> None:
+        self.largest = np.empty(len(block), dtype=bits_of(block[:0]).dtype)
+        self.sums = np.empty(len(block))
+        if abs(block.strides[0]) < abs(block.strides[1]):
+            self._by_column(block)
+        elif block.shape[1] <= MOST_COLUMNS:
+            self._short_rows(block)
+        else:
+            self._long_rows(block, pick)
+        if self.columns is not None:
+            self.picked = {c: self.columns[..., c, :].reshape(-1) for c in pick}
+
+    def _by_column(self, block: NDArray[np.floating]) -> None:
+        self.columns = block.T
+        for part in _parts(len(block), max(SHORT_PART // block.shape[1], STRIP)):
+            self.sums[part] = row_sums(block[part])
+            np.maximum.reduce(bits_of(self.columns[:, part]), axis=0, out=self.largest[part])
+
+    def _short_rows(self, block: NDArray[np.floating]) -> None:
+        n_rows, n_classes = block.shape
+        strip = STRIP if n_rows % STRIP == 0 else n_rows
+        self.columns = np.empty((n_rows // strip, n_classes, strip), dtype=block.dtype)
+        largest = self.largest.reshape(-1, strip)
+        for strips in _parts(len(largest), max(SHORT_PART // (strip * n_classes), 1)):
+            part = slice(strips.start * strip, strips.stop * strip)
+            # In the order in which they lie, so that they have arrived when they are turned.
+            self.sums[part] = row_sums(block[part])
+            turned = self.columns[strips]
+            turned[:] = block[part].reshape(-1, strip, n_classes).transpose(0, 2, 1)
+            np.maximum.reduce(bits_of(turned), axis=1, out=largest[strips])
+
+    def _long_rows(self, block: NDArray[np.floating], pick: list[int]) -> None:
+        n_rows, n_classes = block.shape
+        self.places = np.empty(n_rows, dtype=np.intp)
+        self.picked = {c: np.empty(n_rows, dtype=block.dtype) for c in pick}
+        for part in _parts(n_rows, max(LONG_PART // n_classes, 1)):
+            bits, places = bits_of(block[part]), self.places[part]
+            bits.argmax(axis=1, out=places)
+            if bits.flags.c_contiguous:
+                bits.reshape(-1).take(np.arange(0, bits.size, n_classes) + places, out=self.largest[part], mode="clip")
+            else:
+                self.largest[part] = bits[np.arange(len(bits)), places]
+            self.sums[part] = row_sums(block[part])
+            for c, column in self.picked.items():
+                column[part] = block[part, c]
+
+
+def _parts(n_rows: int, size: int) -> Iterator[slice]:
+    for start in range(0, n_rows, size):
+        yield slice(start, min(start + size, n_rows))

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from skroute._rows import clean_blocks
+from skroute._top_blocks import MANY_ROWS, MOST_COLUMNS, STRIP, top_blocks
+
+LAYOUTS = {
+    "C": np.ascontiguousarray,
+    "F": np.asfortranarray,
+    "every other row": lambda values: np.repeat(values, 2, axis=0)[::2],
+    "every other column": lambda values: np.repeat(values, 2, axis=1)[:, ::2],
+    "backwards": lambda values: np.ascontiguousarray(values[::-1])[::-1],
+}
+
+
+def draw(n_rows, n_classes, dtype="f8", seed=0):
+    """Return rows of which many are tied, one-hot, or hold zeros of either sign."""
+    rng = np.random.default_rng(seed)
+    proba = rng.dirichlet(np.full(n_classes, 0.5), n_rows)
+    sort = rng.integers(0, 4, n_rows)
+    proba[sort == 1] = np.eye(n_classes)[rng.integers(0, n_classes, (sort == 1).sum())]
+    ties = rng.integers(0, 3, ((sort == 2).sum(), n_classes)) + 1e-300
+    proba[sort == 2] = ties / ties.sum(axis=1, keepdims=True)
+    return proba.astype(dtype)
+
+
+def gathered(values, **options):
+    blocks = list(top_blocks(values, "proba", **options))
+    assert [block.rows.start for block in blocks[1:]] == [block.rows.stop for block in blocks[:-1]]
+    assert (blocks[0].rows.start, blocks[-1].rows.stop) == (0, len(values))
+    return blocks
+
+
+def assert_same_as_plain(values, **options):
+    """Assert every block to say what NumPy says of its rows."""
+    for block in gathered(values, **options):
+        rows = np.clip(values[block.rows], 0, 1)
+        assert_array_equal(block.values, rows)
+        assert_array_equal(block.confidence, rows.max(axis=1))
+        assert block.confidence.dtype == values.dtype
+        assert_array_equal(block.top, rows.argmax(axis=1))
+        if block.columns is not None:
+            strips = block.columns.reshape(-1, rows.shape[1], block.columns.shape[-1])
+            assert_array_equal(np.concatenate(list(strips), axis=1), rows.T)
+        assert list(block.picked) == list(options.get("pick", []))
+        for c, column in block.picked.items():
+            assert_array_equal(column, rows[:, c])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("n_classes", [2, 3, MOST_COLUMNS, MOST_COLUMNS + 1, 90, 300])
+def test_blocks_say_what_numpy_says(layout, dtype, n_classes):
+    values = LAYOUTS[layout](draw(1703, n_classes, dtype))
+    before = values.copy()
+    for n_rows in (None, STRIP, 1000):
+        assert_same_as_plain(values, n_rows=n_rows, pick=[n_classes - 1, 0])
+    assert_same_as_plain(values[:9], n_rows=1)
+    assert_same_as_plain(values[:40], n_rows=7)
+    assert_array_equal(values, before)
+
+
+@pytest.mark.parametrize("n_classes", [3, 20])
+@pytest.mark.parametrize("extra", [-1, 0, 1, STRIP])
+def test_many_rows_fill_strips_and_the_rest_follows(n_classes, extra):
+    values = draw(MANY_ROWS + extra, n_classes)
+    assert_same_as_plain(values, n_rows=10**6)
+    assert len(gathered(values, n_rows=10**6)) == (2 if extra == 1 else 1)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("n_classes", [3, 30])
+def test_values_beyond_the_ends_by_rounding_are_clipped(layout, n_classes):
+    values = np.zeros((900, n_classes))
+    values[:, 0] = 1.0
+    # A sign alone has larger bits than any probability.
+    values[:, 1] = np.resize([-0.0, -1e-9, 0.0], 900)
+    values[450, [0, 2]] = [0.0, 1.0 + 1e-9]
+    values = LAYOUTS[layout](values)
+    before = values.copy()
+    assert_same_as_plain(values)
+    assert_array_equal(values, before)
+
+
+@pytest.mark.parametrize("n_classes", [3, 30])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1.01, -0.01, 0.4])
+def test_bad_rows_are_refused_in_the_words_of_the_plain_check(n_classes, bad):
+    values = draw(1000, n_classes)
+    values[777] = 0.0
+    values[777, -1] = bad
+    with pytest.raises(ValueError, match=r"row 777 (holds|sums to)") as plain:
+        list(clean_blocks(values, "proba"))
+    with pytest.raises(ValueError, match=r"row 777") as found:
+        list(top_blocks(values, "proba"))
+    assert str(found.value) == str(plain.value)
+
+
+def test_no_rows_make_no_block():
+    assert list(top_blocks(np.empty((0, 3)), "proba")) == []
