@@ -1,26 +1,109 @@
 """Results as tables: one set of named columns, shown as text, HTML, pandas, polars or records."""
 
 import html
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Tabular", "html_table", "text_table"]
+__all__ = [
+    "Sheet",
+    "Tabular",
+    "count_text",
+    "counted",
+    "interval_text",
+    "level_text",
+    "more_text",
+    "share_text",
+]
 
-NUMBER = re.compile(r"[-+]?(\d|inf|nan|$)")
+# In HTML, cells up to so many characters stay on one line; longer ones wrap, at a width that can be read.
+ONE_LINE = 40
+SHORT, LONG = "white-space:nowrap", "min-width:16em;max-width:28em;overflow-wrap:anywhere"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What a result shows of itself, laid out as text or as HTML.
+
+    Attributes
+    ----------
+    header : sequence of str
+        Names of the columns.
+    rows : sequence of sequence of str
+        The cells.
+    words : collection of str
+        The columns that hold words, flush left; the others hold numbers, flush right.
+    caption, note : str
+        Lines above and below the table.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    words: Collection[str]
+    caption: str = ""
+    note: str = ""
+
+    def text(self) -> str:
+        """Return aligned text."""
+        # A line break in a label would break the line of the table.
+        rows = [[re.sub(r"\s", " ", cell) for cell in row] for row in (self.header, *self.rows)]
+        widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+        sides = [str.rjust if flush else str.ljust for flush in self._right()]
+        lines = [
+            "  ".join(side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
+        return "\n".join([*filter(None, [self.caption]), *lines, *filter(None, [self.note])])
+
+    def html(self) -> str:
+        """Return HTML that needs no style sheet; everything is escaped, and no "$" is taken for a formula."""
+
+        def line(text: str) -> str:
+            style = "white-space:pre-line;overflow-wrap:anywhere"
+            return f'<div style="{style}">{html.escape(text)}</div>' if text else ""
+
+        def cells(tag: str, texts: Sequence[str]) -> str:
+            return "".join(
+                f'<{tag} style="padding:0.1em 0.6em;text-align:{"right" if flush else "left"};'
+                f'{SHORT if len(text) <= ONE_LINE else LONG}">{html.escape(text)}</{tag}>'
+                for text, flush in zip(texts, self._right(), strict=True)
+            )
+
+        body = "".join(f"<tr>{cells('td', row)}</tr>" for row in self.rows)
+        return (
+            f'<div class="tex2jax_ignore mathjax_ignore">{line(self.caption)}<table style="margin:0 0 0.5em">'
+            f"<thead><tr>{cells('th', self.header)}</tr></thead><tbody>{body}</tbody></table>{line(self.note)}</div>"
+        )
+
+    def _right(self) -> list[bool]:
+        return [bool(self.rows) and name not in self.words for name in self.header]
 
 
 class Tabular:
     """Mixin for results that are a set of equally long, named columns.
 
-    A subclass says what the columns are in `_columns`; length, exports and the HTML form follow from them.
+    A subclass says what the columns are in `_columns`, from which length and exports follow, and what it shows of them
+    in `_shown`, from which text and HTML follow.
     """
 
     def _columns(self) -> Mapping[str, Any]:
         """Return the columns by name, in reading order."""
         raise TypeError(f"{type(self).__name__} must say what its columns are.")
+
+    def _shown(self) -> Sheet:
+        """Return what text and HTML show."""
+        raise TypeError(f"{type(self).__name__} must say what it shows.")
+
+    def __str__(self) -> str:
+        """Return the table as text."""
+        return self._shown().text()
+
+    def _repr_html_(self) -> str:
+        return self._shown().html()
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -54,37 +137,32 @@ def _plain(values: Any) -> list[Any]:
     return [value.item() if isinstance(value, np.generic) else value for value in np.asarray(values).tolist()]
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out cells as aligned text: columns of numbers flush right, the others flush left."""
-    widths = [max(map(len, cells)) for cells in zip(header, *rows, strict=True)]
-    right = _number_columns(header, rows)
-
-    def line(cells: Sequence[str]) -> str:
-        padded = (
-            cell.rjust(width) if flush else cell.ljust(width)
-            for cell, width, flush in zip(cells, widths, right, strict=True)
-        )
-        return "  ".join(padded).rstrip()
-
-    return "\n".join(map(line, [header, *rows]))
+def counted(value: float, one: str, many: str = "") -> str:
+    """Return a number of things with their name: "1 row", "2 rows"."""
+    return f"{count_text(value)} {one if value == 1 else many or f'{one}s'}"
 
 
-def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "") -> str:
-    """Lay out cells as an HTML table that needs no style sheet; every cell is escaped."""
-    right = _number_columns(header, rows)
-
-    def cells(tag: str, texts: Sequence[str]) -> str:
-        return "".join(
-            f'<{tag} style="padding:0 0.6em;text-align:{"right" if flush else "left"}">{html.escape(text)}</{tag}>'
-            for text, flush in zip(texts, right, strict=True)
-        )
-
-    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    title = f'<caption style="text-align:left">{html.escape(caption)}</caption>' if caption else ""
-    return f"<table>{title}<thead><tr>{cells('th', header)}</tr></thead><tbody>{body}</tbody></table>"
+def count_text(value: float) -> str:
+    """Return a number of rows, or their weight: all digits of a whole number, else one decimal; "-" for NaN."""
+    return "-" if math.isnan(value) else f"{value:.{0 if value % 1 == 0 else 1}f}"
 
 
-def _number_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[bool]:
-    """Tell which columns hold numbers, intervals, or dashes for want of one."""
-    columns = zip(*rows, strict=True) if rows else ([] for _ in header)
-    return [all(NUMBER.match(cell) for cell in cells) for cells in columns]
+def share_text(value: float, rounded: Callable[[float], float] = round) -> str:
+    """Return a share in percent with one decimal, "-" for NaN; bounds are rounded by `math.ceil` or `math.floor`."""
+    # To a millionth of the last digit first: a share of 0.057 is 57.00000000000001 thousandths.
+    return "-" if math.isnan(value) else f"{rounded(round(1000 * float(value), 6)) / 10:.1f}%"
+
+
+def interval_text(low: float, high: float) -> str:
+    """Return an interval of a share, rounded outwards."""
+    return "-" if math.isnan(low) else f"{share_text(low, math.floor)} to {share_text(high, math.ceil)}"
+
+
+def level_text(share: float) -> str:
+    """Return a share that somebody chose as it was given: 0.9999 is not 100%."""
+    return f"{100 * share:.10g}%"
+
+
+def more_text(n_hidden: int) -> str:
+    """Return the line on the rows that are not shown; empty where there are none."""
+    return f"({n_hidden} more row{'s' if n_hidden > 1 else ''})" if n_hidden > 0 else ""

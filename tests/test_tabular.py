@@ -1,11 +1,22 @@
 import builtins
 import json
+import math
+import re
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 
-from skroute._tabular import Tabular, html_table, text_table
+from skroute._tabular import (
+    Sheet,
+    Tabular,
+    count_text,
+    counted,
+    interval_text,
+    level_text,
+    more_text,
+    share_text,
+)
 
 
 class Fruit(Tabular):
@@ -72,19 +83,80 @@ def test_a_table_must_say_its_columns():
 
     with pytest.raises(TypeError, match="Nothing must say what its columns are"):
         len(Nothing())
+    with pytest.raises(TypeError, match="Nothing must say what it shows"):
+        str(Nothing())
+
+
+def sheet(header, rows, words=(), **lines):
+    return Sheet(header, rows, words, **lines)
 
 
 def test_text_is_aligned_without_trailing_blanks():
-    text = text_table(["name", "kind", "n"], [["fig", "a", "10"], ["banana", "bb", "7"]])
+    text = sheet(["name", "kind", "n"], [["fig", "a", "10"], ["banana", "bb", "7"]], ["name", "kind"]).text()
     assert text.splitlines() == ["name    kind   n", "fig     a     10", "banana  bb     7"]
-    assert text_table(["a", "bb"], [["long", ""]]).splitlines() == ["a     bb", "long"]
-    assert text_table(["a", "b"], []) == "a  b"
+    assert sheet(["a", "bb"], [["long", ""]], ["a"]).text().splitlines() == ["a     bb", "long"]
+    assert sheet(["a", "b"], [], ["a"]).text() == "a  b"
 
 
-def test_html_escapes_every_cell_and_aligns_it():
-    html = html_table(["<i>", "n"], [["<b>&", "1.5"]], caption="x < y")
+def test_text_has_caption_and_note():
+    lines = sheet(["a"], [["1"]], caption="above", note="below").text().splitlines()
+    assert lines == ["above", "a", "1", "below"]
+
+
+def test_a_line_break_in_a_cell_does_not_break_the_table():
+    assert sheet(["a", "n"], [["two\nlines", "1"]], ["a"]).text().splitlines() == ["a          n", "two lines  1"]
+
+
+def sides(table):
+    cells = [cell for row in table.iter("tr") for cell in row]
+    return [re.search("text-align:(left|right)", cell.get("style"))[1] for cell in cells]
+
+
+def test_html_escapes_every_cell_and_has_caption_and_note():
+    html = sheet(["<i>", "n"], [["<b>&", "1.5"]], ["<i>"], caption="x < y", note="(2 more)").html()
     table = ET.fromstring(html)
-    assert [cell.text for cell in table.iter() if cell.text] == ["x < y", "<i>", "n", "<b>&", "1.5"]
-    sides = [cell.get("style") for row in table.iter("tr") for cell in row]
-    assert [side.split(":")[-1] for side in sides] == ["left", "right"] * 2
-    assert "caption" not in html_table(["a"], [])
+    assert [cell.text for cell in table.iter() if cell.text] == ["x < y", "<i>", "n", "<b>&", "1.5", "(2 more)"]
+    assert sides(table) == ["left", "right"] * 2
+    assert len(list(ET.fromstring(sheet(["a"], []).html()))) == 1
+
+
+@pytest.mark.parametrize("cells", [["2fa_reset", "1"], ["infrastructure", "1"], ["2024", "-"], ["-", "never"]])
+def test_a_column_is_aligned_by_its_name_and_not_by_what_stands_in_it(cells):
+    assert sides(ET.fromstring(sheet(["class", "n"], [cells], ["class"]).html())) == ["left", "right"] * 2
+    assert sides(ET.fromstring(sheet(["class", "n"], [], ["class"]).html())) == ["left", "left"]
+
+
+def test_html_wraps_long_cells_only_and_keeps_out_of_the_page():
+    html = sheet(["a", "b"], [["x" * 40, "x" * 41]], caption="one\ntwo").html()
+    short, long = (cell.get("style") for cell in ET.fromstring(html).iter("td"))
+    assert "nowrap" in short
+    assert "nowrap" not in long
+    assert "max-width" in long
+    assert "pre-line" in html
+    # JupyterLab centres tables, and MathJax typesets what stands between two dollars.
+    assert '<table style="margin:0 0 ' in html
+    assert ET.fromstring(html).get("class") == "tex2jax_ignore mathjax_ignore"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (2_401_500.0, "2401500"), (np.float64(1609.04), "1609.0"), (0.25, "0.2"), (math.nan, "-")],
+)
+def test_counts_show_all_digits_and_weights_one_decimal(value, text):
+    assert count_text(value) == text
+
+
+def test_things_are_counted_with_their_name():
+    assert [counted(n, "row") for n in (0, 1, 2, 1.5)] == ["0 rows", "1 row", "2 rows", "1.5 rows"]
+    assert [counted(n, "class", "classes") for n in (1, 2)] == ["1 class", "2 classes"]
+    assert [more_text(n) for n in (-3, 0, 1, 2)] == ["", "", "(1 more row)", "(2 more rows)"]
+
+
+def test_shares_have_one_decimal_and_bounds_are_rounded_away():
+    assert [share_text(value) for value in (0, 0.0417, np.float64(2 / 3), 1, math.nan)] == (
+        ["0.0%", "4.2%", "66.7%", "100.0%", "-"]
+    )
+    assert [share_text(value, math.ceil) for value in (0.0411, 0.057, 0.05, 1.0)] == ["4.2%", "5.7%", "5.0%", "100.0%"]
+    assert interval_text(0.0129, 0.0301) == "1.2% to 3.1%"
+    assert interval_text(math.nan, math.nan) == "-"
+    assert [level_text(share) for share in (0.05, 0.9999, 0.07)] == ["5%", "99.99%", "7%"]

@@ -150,8 +150,10 @@ class PooledCalibrator(JointCalibrator):
         """
         require_fitted(self)
         members = self.members_
-        worth = ", ".join(f"'{name}' {weight:.2f}" for name, weight in self.pool_weights_.items())
-        about = [f"Pool: {worth}.", *(f"Left out: {name}, {reason}." for name, reason in members.left_out.items())]
+        weights = ((name, f"{weight:.2f}") for name, weight in self.pool_weights_.items())
+        worth = "; ".join(f"{name} {weight}" for name, weight in weights if weight != "0.00")
+        about = [f"Weights of the members: {worth}.", "Slope, bias and shrinkage are those of the member vector."]
+        about += [f"Left out: {name}, {reason}." for name, reason in members.left_out.items()]
         return summarise(self.classes_, self.class_weight_, members.link, members.vector, members.curves, about=about)
 
     def _predict(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:

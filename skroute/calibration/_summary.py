@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._tabular import Tabular, html_table, text_table
+from skroute._tabular import Sheet, Tabular, count_text
 from skroute.calibration._links import Link
 from skroute.calibration._vector_fit import VectorScaling
 
@@ -15,7 +15,7 @@ __all__ = ["ABSENT", "CalibrationSummary", "summarise"]
 
 # A class whose own parameters are mostly the prior's is said to follow the shared temperature.
 MOSTLY_PRIOR = 0.5
-ABSENT = "absent: never seen, so it is rare; do not act on it"
+ABSENT = "absent: no row of it was seen, its probability is a guess"
 
 
 @dataclass(frozen=True)
@@ -54,27 +54,27 @@ class CalibrationSummary(Tabular):
         names = ("label", "rows", "temperature", "slope", "bias", "shrinkage", "note")
         return {name: getattr(self, name) for name in names}
 
-    def __str__(self) -> str:
-        """Return the heading and the table as text."""
-        return f"{self.heading}\n{text_table(*self._cells())}"
-
     def __repr__(self) -> str:
         """Return the text, which is what a reader at the prompt wants."""
         return str(self)
 
-    def _repr_html_(self) -> str:
-        return html_table(*self._cells(), caption=self.heading)
-
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
-        cells = [
-            [str(label), f"{rows:g}", f"{temperature:.3f}", f"{slope:.3f}", f"{bias:+.3f}", _share(shrinkage), note]
-            for label, rows, temperature, slope, bias, shrinkage, note in zip(*self._columns().values(), strict=True)
-        ]
-        return ["class", "rows", "temperature", "slope", "bias", "shrinkage", "note"], cells
+    def _shown(self) -> Sheet:
+        return Sheet(
+            header=["class", "rows", "temperature", "slope", "bias", "shrinkage", "note"],
+            rows=[_cells(record) for record in self.to_records()],
+            words=("class", "note"),
+            caption=self.heading,
+        )
 
 
-def _share(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.2f}"
+def _cells(record: dict[str, Any]) -> list[str]:
+    # What stands for a class without rows is what the prior left there, and was not learned.
+    own = [
+        "-" if record["rows"] == 0.0 or np.isnan(record[name]) else f"{record[name]:{form}}"
+        for name, form in (("slope", ".3f"), ("bias", "+.3f"), ("shrinkage", ".2f"))
+    ]
+    rows, temperature = count_text(record["rows"]), f"{record['temperature']:.3f}"
+    return [str(record["label"]), rows, temperature, *own, record["note"]]
 
 
 def summarise(
@@ -93,7 +93,7 @@ def summarise(
         if rows == 0.0:
             notes.append(ABSENT)
         elif shrinkage[k] > MOSTLY_PRIOR:
-            notes.append("few rows: close to the shared temperature")
+            notes.append("few rows: held back towards the shared temperature")
         elif curves is not None and curves[k] is None:
             notes.append("own slope and bias; too few rows for a curve")
         else:

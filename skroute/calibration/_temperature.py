@@ -10,7 +10,7 @@ from skroute._validation import check_level
 from skroute.calibration._links import fit_beta
 from skroute.calibration._scores import check_scores, check_training, is_proba, require_fitted
 from skroute.calibration._softmax import softmax
-from skroute.calibration._summary import CalibrationSummary
+from skroute.calibration._summary import ABSENT, CalibrationSummary
 
 __all__ = ["TemperatureCalibrator"]
 
@@ -145,7 +145,7 @@ class TemperatureCalibrator(BaseEstimator):
             slope=np.ones(n_classes),
             bias=np.zeros(n_classes),
             shrinkage=np.ones(n_classes),
-            note=np.full(n_classes, "the shared temperature"),
+            note=np.where(self.class_weight_ == 0.0, ABSENT, "the shared temperature"),
             heading=heading if self.from_proba_ else "Scores are logits.",
         )
 

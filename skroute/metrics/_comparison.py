@@ -1,5 +1,6 @@
 """What a comparison of policies found: shares and errors, errors by class, moves between routes."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -7,16 +8,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._tabular import Tabular, html_table, text_table
+from skroute._tabular import (
+    Sheet,
+    Tabular,
+    count_text,
+    counted,
+    interval_text,
+    level_text,
+    more_text,
+    share_text,
+)
 from skroute._validation import listed
-from skroute.metrics._routing_report import RoutingReport
+from skroute.metrics._routing_report import LEVEL, RoutingReport
 from skroute.routing._gates import AUTO, ROUTES
 
 __all__ = ["ERRORS", "ClassErrors", "ComparedRows", "PolicyComparison", "PolicyMoves", "object_array"]
 
-SHARES = (*ROUTES, "moved")
-SHOWN_ROWS = 40
 ERRORS = ("error", "error_low", "error_high")
+WORDS = ("group", "class", "policy", "before", "after")
+SHARES = (*ROUTES, "moved")
+# What columns are called where they are shown under another name than their own.
+SHOWN_AS = {
+    "label": "class",
+    "total": "rows",
+    "cost": "cost per row",
+    "wrong_before": "wrong before",
+    "wrong_after": "wrong after",
+}
+SHOWN_GROUPS, SHOWN_CLASSES = 40, 100
+LEGEND = """\
+auto, wrong, error: rows auto-routed to the class
+missed: rows of the class that were auto-routed to another one"""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,18 +79,23 @@ class PolicyMoves(Tabular):
 
     def __repr__(self) -> str:
         """Return one line: how many rows moved."""
-        return f"PolicyMoves({self.baseline} to {self.policy}: {self.rows.sum():g} of {self.matrix.sum():g} rows moved)"
+        rows = f"{count_text(self.rows.sum())} of {counted(self.matrix.sum(), 'row')} moved"
+        return f"PolicyMoves({self.baseline} to {self.policy}: {rows})"
 
     def __str__(self) -> str:
         """Return the matrix of routes and the moves of each class as text."""
-        return f"{self!r}\n{text_table(*self._square())}\n\n{text_table(*_cells(self._columns()))}{_more(self)}"
+        return f"{self._square().text()}\n\n{self._shown().text()}"
 
     def _repr_html_(self) -> str:
-        return html_table(*self._square(), caption=repr(self)) + html_table(*_cells(self._columns()))
+        return self._square().html() + self._shown().html()
 
-    def _square(self) -> tuple[list[str], list[list[str]]]:
-        header = [f"{self.baseline} \\ {self.policy}", *ROUTES]
-        return header, [[r, *(f"{n:g}" for n in line)] for r, line in zip(ROUTES, self.matrix, strict=True)]
+    def _square(self) -> Sheet:
+        corner = f"{self.baseline} \\ {self.policy}"
+        rows = [[route, *map(count_text, line)] for route, line in zip(ROUTES, self.matrix, strict=True)]
+        return Sheet([corner, *ROUTES], rows, words=(corner,), caption=repr(self))
+
+    def _shown(self) -> Sheet:
+        return _sheet(self._columns(), SHOWN_CLASSES)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -102,14 +129,11 @@ class ClassErrors(Tabular):
 
     def __repr__(self) -> str:
         """Return one line."""
-        return f"ClassErrors({len(set(self.policy))} policies, {len(set(self.label)) - 1} classes)"
+        policies = counted(len(set(self.policy)), "policy", "policies")
+        return f"ClassErrors({policies}, {counted(len(set(self.label)) - 1, 'class', 'classes')})"
 
-    def __str__(self) -> str:
-        """Return the errors as text."""
-        return f"{text_table(*_cells(self._columns()))}{_more(self)}"
-
-    def _repr_html_(self) -> str:
-        return html_table(*_cells(self._columns()), caption=repr(self))
+    def _shown(self) -> Sheet:
+        return _sheet(self._columns(), SHOWN_CLASSES, len(set(self.policy)), caption=repr(self), note=LEGEND)
 
 
 @dataclass(frozen=True)
@@ -296,16 +320,15 @@ class PolicyComparison(Tabular):
 
     def __repr__(self) -> str:
         """Return one line: what was compared."""
-        groups = f", {len(self._parts) - 1} groups" if self.group is not None else ""
-        shares = ", ".join(f"{name} {share:.1%}" for name, share in zip(self._names, self.auto, strict=False))
-        return f"PolicyComparison({self.total[0]:g} rows{groups}; auto-routed: {shares})"
+        groups = f", {counted(len(self._parts) - 1, 'group')}" if self.group is not None else ""
+        shares = ", ".join(f"{name} {share_text(share)}" for name, share in zip(self._names, self.auto, strict=False))
+        return f"PolicyComparison({counted(self.total[0], 'row')}{groups}; auto-routed: {shares})"
 
-    def __str__(self) -> str:
-        """Return the comparison as text."""
-        return f"{self!r}\n{text_table(*_cells(self._columns(), SHARES))}{_more(self)}"
-
-    def _repr_html_(self) -> str:
-        return html_table(*_cells(self._columns(), SHARES), caption=repr(self))
+    def _shown(self) -> Sheet:
+        # Against itself no policy can move a row.
+        moved = np.where(self.policy == self._names[0], np.nan, self.moved)
+        columns = self._columns() | {"moved": moved}
+        return _sheet(columns, SHOWN_GROUPS, len(self._names), shares=SHARES, caption=repr(self))
 
 
 def object_array(values: list[Any]) -> NDArray[np.object_]:
@@ -322,32 +345,37 @@ def _given(table: Any, skip: tuple[str, ...] = ()) -> dict[str, NDArray[Any]]:
     return {name: values for name, values in columns.items() if values is not None}
 
 
-def _cells(columns: Mapping[str, NDArray[Any]], shares: tuple[str, ...] = ()) -> tuple[list[str], list[list[str]]]:
-    """Return header and cells of the first rows, with the interval of an error as one column."""
+def _sheet(
+    columns: Mapping[str, NDArray[Any]],
+    most: int,
+    block: int = 1,
+    *,
+    shares: tuple[str, ...] = (),
+    caption: str = "",
+    note: str = "",
+) -> Sheet:
+    """Show up to `most` rows, and no part of a block of rows, with the interval of an error as one column."""
+    n_rows = len(next(iter(columns.values())))
+    shown = n_rows if n_rows <= most else max(most // block, 1) * block
+    values = {name: column[:shown].tolist() for name, column in columns.items()}
     texts = {
-        name: [f"{value:.1%}" if name in shares else _cell(name, value) for value in values[:SHOWN_ROWS].tolist()]
-        for name, values in columns.items()
+        SHOWN_AS.get(name, name): [_cell(name, value, shares) for value in column] for name, column in values.items()
     }
     if "error" in texts:
-        low, high = texts.pop("error_low"), texts.pop("error_high")
-        pairs = [a if a == "-" else f"{a} to {b}" for a, b in zip(low, high, strict=True)]
-        texts = {
-            name: values
-            for key, cells in texts.items()
-            for name, values in ([(key, cells), ("interval", pairs)] if key == "error" else [(key, cells)])
-        }
-    return list(texts), [list(line) for line in zip(*texts.values(), strict=True)]
+        ends = zip(values["error_low"], values["error_high"], strict=True)
+        texts["error_low"] = [interval_text(*pair) for pair in ends]
+        del texts["error_high"]
+    header = [f"{level_text(LEVEL)} interval" if name == "error_low" else name for name in texts]
+    rows = [list(line) for line in zip(*texts.values(), strict=True)]
+    notes = "\n".join(filter(None, [more_text(n_rows - shown), note]))
+    return Sheet(header, rows, WORDS, caption=caption, note=notes)
 
 
-def _more(table: Tabular) -> str:
-    return f"\n({len(table) - SHOWN_ROWS} more rows)" if len(table) > SHOWN_ROWS else ""
-
-
-def _cell(name: str, value: Any) -> str:
-    if name in ("group", "label", "policy", "before", "after"):
+def _cell(name: str, value: Any, shares: tuple[str, ...]) -> str:
+    if SHOWN_AS.get(name, name) in WORDS:
         return "(all)" if value is None else str(value)
-    if value != value:
-        return "-"
-    if name in ERRORS or name == "cost":
-        return f"{value:.3f}"
-    return f"{value:g}"
+    if name in (*shares, *ERRORS):
+        return share_text(value)
+    if name == "cost":
+        return "-" if math.isnan(value) else f"{value:.3f}"
+    return count_text(value)

@@ -6,15 +6,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._tabular import Tabular, html_table, text_table
+from skroute._tabular import Sheet, Tabular, count_text, counted, interval_text, level_text, share_text
 from skroute._validation import check_classes, check_sample_weight, counts_rows, encode_labels
 from skroute.metrics._truth import align_labels, read_truth
 from skroute.reliability import exact_interval
 from skroute.routing import RouteTable
 
-__all__ = ["RoutingReport", "routing_report"]
+__all__ = ["LEVEL", "RoutingReport", "routing_report"]
 
-LEGEND = "auto, wrong, error: rows routed to the class; total and the other columns: rows of the class"
+# Of the intervals, unless another level is asked for.
+LEVEL = 0.95
+LEGEND = """\
+auto, wrong, error: rows routed to the class; rows and the other columns: rows of the class
+missed: rows of the class that were auto-routed to another one"""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -39,6 +43,8 @@ class RoutingReport(Tabular):
         Rows of the class with these routes.
     missed : ndarray of float
         Rows of the class that were auto-routed to another one.
+    confidence_level : float
+        Of the interval; no column of the table.
     """
 
     label: NDArray[np.object_]
@@ -52,6 +58,7 @@ class RoutingReport(Tabular):
     escalated: NDArray[np.float64]
     clarified: NDArray[np.float64]
     missed: NDArray[np.float64]
+    confidence_level: float = LEVEL
 
     @property
     def coverage(self) -> float:
@@ -59,35 +66,26 @@ class RoutingReport(Tabular):
         return float(self.auto[0] / self.total[0])
 
     def _columns(self) -> dict[str, NDArray[Any]]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "confidence_level"}
 
     def __repr__(self) -> str:
         """Return one line: how much is automatic and how much of that is wrong."""
+        wrong = f", {share_text(self.error[0])} of them wrong" if self.auto[0] else ""
         return (
-            f"RoutingReport({self.total[0]:g} rows, {len(self) - 1} classes: {self.coverage:.1%} auto-routed, "
-            f"{self.error[0]:.1%} of them wrong)"
+            f"RoutingReport({counted(self.total[0], 'row')}, {len(self) - 1} classes: "
+            f"{share_text(self.coverage)} auto-routed{wrong})"
         )
 
-    def __str__(self) -> str:
-        """Return the report as text."""
-        return f"{self!r}\n{text_table(*self._shown())}\n{LEGEND}"
-
-    def _repr_html_(self) -> str:
-        return html_table(*self._shown(), caption=repr(self))
-
-    def _shown(self) -> tuple[list[str], list[list[str]]]:
-        header = ["class", "total", "auto", "wrong", "error", "interval", "watched", "escalated", "clarified", "missed"]
+    def _shown(self) -> Sheet:
+        held = ("watched", "escalated", "clarified", "missed")
         rows = []
         for row in self.to_records():
-            share = ["-", "-"]
-            if row["auto"] > 0:
-                share = [f"{row['error']:.3f}", f"{row['error_low']:.3f} to {row['error_high']:.3f}"]
             name = "(all)" if row["label"] is None else str(row["label"])
-            counts = {key: f"{row[key]:g}" for key in ("total", "auto", "wrong", *header[6:])}
-            rows.append(
-                [name, counts["total"], counts["auto"], counts["wrong"], *share, *(counts[key] for key in header[6:])]
-            )
-        return header, rows
+            error = [share_text(row["error"]), interval_text(row["error_low"], row["error_high"])]
+            routed, others = ([count_text(row[key]) for key in keys] for keys in (("total", "auto", "wrong"), held))
+            rows.append([name, *routed, *error, *others])
+        header = ["class", "rows", "auto", "wrong", "error", f"{level_text(self.confidence_level)} interval", *held]
+        return Sheet(header, rows, words=("class",), caption=repr(self), note=LEGEND)
 
 
 def routing_report(
@@ -97,7 +95,7 @@ def routing_report(
     classes: Any = None,
     sample_weight: Any = None,
     weights: str = "auto",
-    confidence_level: float = 0.95,
+    confidence_level: float = LEVEL,
 ) -> RoutingReport:
     """Count, for each class, what was auto-routed, what of it was wrong, and what was held for a person.
 
@@ -186,4 +184,5 @@ def routing_report(
         escalated=by(truth, route == "escalate"),
         clarified=by(truth, route == "clarify"),
         missed=by(truth, wrong),
+        confidence_level=confidence_level,
     )

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._tabular import Tabular, html_table, text_table
+from skroute._tabular import Sheet, Tabular, count_text, level_text, share_text
 from skroute._validation import check_option, label_positions, listed
 from skroute.policies._labels_needed import labels_needed
 
@@ -118,7 +118,7 @@ class Certificates(Tabular):
 
     def statements(self) -> list[str]:
         """Return every entry in plain words."""
-        return [self._in_words(record) for record in self.to_records()]
+        return [f"{record['label']}: {_in_words(record)}" for record in self.to_records()]
 
     def short_reasons(self) -> list[str]:
         """Return the class of every entry that failed, with the reason in brackets; recall first.
@@ -157,62 +157,23 @@ class Certificates(Tabular):
             )
         return needed
 
-    def __str__(self) -> str:
-        """Return the table as text."""
-        return text_table(*self._cells())
-
     def __repr__(self) -> str:
         """Return one line: how many statements are certified."""
         n_certified = int((self.status == "certified").sum())
-        return f"Certificates({n_certified} of {len(self)} certified at confidence {self.confidence:g})"
+        return f"Certificates({n_certified} of {len(self)} statements certified at confidence {self.confidence:g})"
 
-    def _repr_html_(self) -> str:
-        return html_table(*self._cells(), caption=repr(self))
-
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
-        header = [
-            "class",
-            "target",
-            "threshold",
-            "rows",
-            "needed",
-            "routed",
-            "errors",
-            "bound",
-            "guarantee",
-            "statement",
-        ]
-        cells = []
-        for record in self.to_records():
-            sign = "<=" if record["kind"] == "error" else "recall >="
-            target = "-" if np.isnan(record["target"]) else f"{sign} {_target(record['target'])}"
-            threshold = "never" if np.isinf(record["threshold"]) else f"{record['threshold']:.3f}"
-            bound = "-" if np.isnan(record["upper_bound"]) else _percent(record["upper_bound"])
-            counts = [_count(record[name]) for name in ("rows", "rows_needed", "routed", "errors")]
-            words = self._in_words(record).partition(": ")[2]
-            cells.append([str(record["label"]), target, threshold, *counts, bound, record["guarantee"], words])
-        return header, cells
-
-    def _in_words(self, record: Mapping[str, Any]) -> str:
-        label, target, status = record["label"], _target(record["target"]), record["status"]
-        if status == "given":
-            return f"{label}: {record['threshold']:g} was given, nothing is guaranteed"
-        if status == "no_target":
-            return f"{label}: no target, never auto-routed"
-        if status == "held_back":
-            return f"{label}: never auto-routed, because some model or calibrator never saw it"
-        if status == "too_few_rows":
-            held = "never auto-routed" if record["kind"] == "error" else "everything is watched"
-            return f"{label}: not certified, {_few(record)}; {held}"
-        seen = f"{_count(record['errors'])} of {_count(record['routed'])}"
-        if status == "not_attained":
-            shown = f"{seen} wrong at best, which does not show {target}"
-            if record["routed"] < record["rows_needed"]:
-                shown = f"{_few({**record, 'rows': record['routed']})} at the first threshold tried"
-            return f"{label}: not certified, {shown}; never auto-routed"
-        if record["kind"] == "error":
-            return f"{label}: at most {target} wrong; {seen} were"
-        return f"{label}: at least {target} watched or auto-routed to it"
+    def _shown(self) -> Sheet:
+        records = self.to_records()
+        # What is stated of a class stands together: the recalls come last in the table itself.
+        place = {str(record["label"]): i for i, record in reversed(list(enumerate(records)))}
+        records.sort(key=lambda record: place[str(record["label"])])
+        return Sheet(
+            header=["class", "target", "threshold", "rows", "needed", "routed", "errors", "bound"]
+            + ["guarantee", "statement"],
+            rows=[_cells(record) for record in records],
+            words=("class", "target", "guarantee", "statement"),
+            caption=repr(self),
+        )
 
 
 def read_records(data: Any, classes: NDArray[Any], name: str) -> list[dict[str, Any]]:
@@ -255,26 +216,45 @@ TEXTS = {
 }
 
 
+def _cells(record: Mapping[str, Any]) -> list[str]:
+    sign = "<=" if record["kind"] == "error" else "recall >="
+    target = "-" if np.isnan(record["target"]) else f"{sign} {level_text(record['target'])}"
+    threshold = "never" if np.isinf(record["threshold"]) else f"{record['threshold']:.3f}"
+    counts = [count_text(record[name]) for name in ("rows", "rows_needed", "routed", "errors")]
+    # Where rows are too few, nothing was tested that could bound the errors.
+    bound = "-" if record["status"] == "too_few_rows" else share_text(record["upper_bound"], math.ceil)
+    return [str(record["label"]), target, threshold, *counts, bound, record["guarantee"], _in_words(record)]
+
+
+def _in_words(record: Mapping[str, Any]) -> str:
+    target, status = level_text(record["target"]), record["status"]
+    if status == "given":
+        return f"{record['threshold']:g} was given, nothing is guaranteed"
+    if status == "no_target":
+        return "no target, never auto-routed"
+    if status == "held_back":
+        return "never auto-routed, because some model or calibrator never saw it"
+    if status == "too_few_rows":
+        held = "never auto-routed" if record["kind"] == "error" else "everything is watched"
+        return f"not certified, {_few(record)}; {held}"
+    seen = f"{count_text(record['errors'])} of {count_text(record['routed'])}"
+    if status == "not_attained":
+        shown = f"at best {seen} wrong, which leaves more than {target} possible"
+        if record["routed"] < record["rows_needed"]:
+            shown = f"{_few({**record, 'rows': record['routed']})} at the first threshold tried"
+        return f"not certified, {shown}; never auto-routed"
+    if record["kind"] == "error":
+        return f"at most {target} wrong; {seen} were"
+    return f"at least {target} watched or auto-routed to it"
+
+
 def _reason(record: Mapping[str, Any]) -> str:
     if record["kind"] == "recall":
         return f"recall of {record['label']} ({_few(record)}, everything is watched)"
     if record["status"] == "too_few_rows":
         return f"{record['label']} ({_few(record)})"
-    return f"{record['label']} ({_count(record['errors'])} of {_count(record['routed'])} wrong at best)"
+    return f"{record['label']} ({count_text(record['errors'])} of {count_text(record['routed'])} wrong at best)"
 
 
 def _few(record: Mapping[str, Any]) -> str:
-    return f"{_count(record['rows'])} of {_count(record['rows_needed'])} rows needed"
-
-
-def _count(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.0f}"
-
-
-def _target(share: float) -> str:
-    """Return a target as it was given: 0.9999 is not 100 %."""
-    return f"{100 * share:.10g} %"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
+    return f"{count_text(record['rows'])} of {count_text(record['rows_needed'])} rows needed"

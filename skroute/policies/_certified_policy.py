@@ -108,9 +108,9 @@ class CertifiedPolicy(BasePolicy):
     >>> y = (proba.cumsum(axis=1) < rng.random((3000, 1))).sum(axis=1)
     >>> policy = CertifiedPolicy(max_error=0.1).fit(proba, y)
     >>> policy.certificates_
-    Certificates(3 of 3 certified at confidence 0.9)
+    Certificates(3 of 3 statements certified at confidence 0.9)
     >>> print(policy.certificates_.statements()[0])
-    0: at most 10 % wrong; ... of ... were
+    0: at most 10% wrong; ... of ... were
     """
 
     _keyed_params = ("thresholds", "watch", "max_error", "min_recall")

@@ -1,13 +1,14 @@
 """What every action costs for every true class."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._tabular import html_table, text_table
+from skroute._tabular import Sheet
 from skroute._validation import check_classes, label_positions, listed
 
 __all__ = ["PERSONS", "RoutingCosts", "as_costs"]
@@ -225,18 +226,33 @@ class RoutingCosts(Mapping[Any, Mapping[Any, float]]):
     def __repr__(self) -> str:
         """Return one line: the classes and the range of the costs."""
         low, high = self._values.min(), self._values.max()
-        return f"RoutingCosts({len(self)} classes: {listed(self, 3)}; costs from {low:g} to {high:g})"
+        spread = f"costs from {_texts([low])[0]} to {_texts([high])[0]}"
+        return f"RoutingCosts({len(self)} classes: {listed(self, 3)}; {spread})"
 
     def __str__(self) -> str:
         """Return the table as text."""
-        return text_table(*self._cells())
+        return self._shown().text()
 
     def _repr_html_(self) -> str:
-        return html_table(*self._cells(), caption=repr(self))
+        return self._shown().html()
 
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
-        rows = [[str(true), *(f"{cost:g}" for cost in costs.values())] for true, costs in self.items()]
-        return ["true class", *map(str, self.actions)], rows
+    def _shown(self) -> Sheet:
+        columns = [[str(true) for true in self], *map(_texts, self._values.T.tolist())]
+        return Sheet(
+            header=["true class", *map(str, self.actions)],
+            rows=list(zip(*columns, strict=True)),
+            words=("true class",),
+            caption=repr(self),
+            note="rows: true class; columns: where it is routed",
+        )
+
+
+def _texts(costs: Sequence[float]) -> list[str]:
+    """Write costs with as few decimals as spell them all out, else with so many that the least one shows."""
+    least = min((abs(cost) for cost in costs if cost), default=1.0)
+    most = max(2, 1 - math.floor(math.log10(least)))
+    decimals = next((n for n in range(most) if all(round(cost, n) == cost for cost in costs)), most)
+    return [f"{cost:.{decimals}f}" for cost in costs]
 
 
 def as_costs(costs: Any) -> RoutingCosts:

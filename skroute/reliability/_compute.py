@@ -131,8 +131,9 @@ def reliability_table(
     >>> y_true = ["incident"] * 156 + ["request"] * 144
     >>> table = reliability_table(y_true, y_pred=["incident"] * 300, confidence=[0.80] * 300)
     >>> print(table.worst())
-    label     bin         count  confidence  accuracy        interval     gap        verdict
-    incident  [0.8, 0.9)    300       0.800     0.520  0.462 to 0.578  -0.280  overconfident
+    ReliabilityRows(1 entry: 1 overconfident, 0 underconfident)
+    class     bin         rows  confidence  accuracy        interval     gap  verdict
+    incident  [0.8, 0.9)   300       0.800     0.520  0.462 to 0.578  -0.280  overconfident
     """
     kind = check_option(kind, KINDS, "kind", OWNER)
     strategy = check_option(strategy, STRATEGIES, "strategy", OWNER)

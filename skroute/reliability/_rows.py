@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._tabular import Tabular, html_table, text_table
+from skroute._tabular import Sheet, Tabular, count_text, counted
 from skroute._validation import check_count
 
 __all__ = ["ReliabilityRows", "verdicts"]
@@ -80,30 +80,25 @@ class ReliabilityRows(Tabular):
         return ReliabilityRows(**{name: values[rows] for name, values in self._columns().items()})
 
     def __repr__(self) -> str:
-        return f"ReliabilityRows({self._brief()})"
+        return f"ReliabilityRows({counted(self._kept.sum(), 'entry', 'entries')}: {self._brief()})"
 
-    def __str__(self) -> str:
-        return text_table(*self._cells())
-
-    def _repr_html_(self) -> str:
-        return self._html(repr(self))
-
-    def _html(self, caption: str) -> str:
-        return html_table(*self._cells(), caption=caption)
+    @property
+    def _kept(self) -> NDArray[np.bool_]:
+        """The rows that are shown: no empty bins, but a class that is empty altogether."""
+        kept: NDArray[np.bool_] = (self.count > 0) | (self.high - self.low == 1.0)
+        return kept
 
     def _brief(self) -> str:
-        """Return the number of rows and of the verdicts that call for action."""
-        names = ("overconfident", "underconfident")
-        return ", ".join([f"{len(self)} rows", *(f"{np.sum(self.verdict == name)} {name}" for name in names)])
+        """Return the number of the verdicts that call for action."""
+        return ", ".join(f"{np.sum(self.verdict == name)} {name}" for name in ("overconfident", "underconfident"))
 
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
-        """Return the header and the rows as text, without empty bins; a class that is empty altogether stays."""
-        shown = self._select((self.count > 0) | (self.high - self.low == 1.0))
+    def _shown(self) -> Sheet:
+        shown = self._select(self._kept)
         columns = {
-            "label": ["(all)" if label is None else str(label) for label in shown.label],
+            "class": ["(all)" if label is None else str(label) for label in shown.label],
             "bin": [_bin_text(*edges) for edges in zip(shown.low, shown.high, strict=True)],
-            "count": [str(count) for count in shown.count],
-            "weight": [f"{weight:.6g}" for weight in shown.weight],
+            "rows": [str(count) for count in shown.count],
+            "weight": [count_text(weight) for weight in shown.weight],
             "confidence": [_figure(value) for value in shown.confidence],
             "accuracy": [_figure(value) for value in shown.accuracy],
             "interval": [
@@ -120,7 +115,13 @@ class ReliabilityRows(Tabular):
             del columns["weight"]
         if not self.inverted.any():
             del columns["inverted"]
-        return list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
+        return Sheet(
+            header=list(columns),
+            rows=[list(row) for row in zip(*columns.values(), strict=True)],
+            words=("class", "bin", "verdict", "inverted"),
+            caption=repr(self),
+            note=f"({counted(len(self) - len(shown), 'empty bin')} not shown)" if len(shown) < len(self) else "",
+        )
 
 
 def _figure(value: float, sign: str = "") -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._tabular import Tabular
+from skroute._tabular import Sheet, Tabular, counted
 from skroute._validation import check_classes, check_count, check_level, check_option, label_positions, listed
 from skroute.reliability._bins import read_edges
 from skroute.reliability._interval import exact_interval
@@ -244,13 +244,13 @@ class ReliabilityTable(Tabular):
 
     def __repr__(self) -> str:
         n_classes, n_bins = self.sums.shape[1:]
-        return f"ReliabilityTable({self.kind}, {n_classes} classes, {n_bins} bins: {self.rows._brief()})"
+        layout = f"{self.kind}, {counted(n_classes, 'class', 'classes')}, {counted(n_bins, 'bin')}"
+        return f"ReliabilityTable({layout}: {self.summary()._brief()})"
 
-    def __str__(self) -> str:
-        return str(self.rows)
-
-    def _repr_html_(self) -> str:
-        return self.rows._html(repr(self))
+    def _shown(self) -> Sheet:
+        # Of many classes the bins fill pages.
+        note = "All bins of a class taken together. The bins: .rows, .of(label), .worst(n)"
+        return replace(self.summary()._shown(), caption=repr(self), note=note)
 
 
 def _plain(value: Any) -> Any:

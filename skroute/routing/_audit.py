@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from scipy.optimize import brentq
 from scipy.special import entr
 
-from skroute._tabular import Tabular, html_table, text_table
+from skroute._tabular import Sheet, Tabular
 from skroute._validation import listed
 from skroute.exceptions import DeadGateWarning
 
 __all__ = ["GateAudit", "PolicyAudit", "audit_gates", "warn_of_dead_gates"]
 
+NOTE = """\
+margin, max_entropy: always fail where the confidence is below lower, always pass from upper on
+escalate_entropy: always fires below lower, never above upper
+watch: fires only where no other class has more than upper"""
 # Roots are found to this accuracy; numbers closer than this to a bound count as on it.
 ACCURACY = 1e-9
 
@@ -155,26 +159,25 @@ class PolicyAudit(Tabular):
 
     def __repr__(self) -> str:
         """Return one line: how many numbers there are and how many are dead."""
-        return f"PolicyAudit({len(self.gates)} numbers for {self.n_classes} classes, {len(self.dead)} dead)"
+        dead = f"{len(self.dead)} can never change a route"
+        return f"PolicyAudit({len(self.gates)} numbers for {self.n_classes} classes, {dead})"
 
-    def __str__(self) -> str:
-        """Return the audit as text."""
-        return f"{self!r}\n{text_table(*self._shown())}"
+    def _shown(self) -> Sheet:
+        return Sheet(
+            header=["gate", "class", "value", "lower", "upper", "status", "note"],
+            rows=[_cells(gate) for gate in self.gates],
+            words=("gate", "class", "status", "note"),
+            caption=repr(self),
+            note=NOTE,
+        )
 
-    def _repr_html_(self) -> str:
-        return html_table(*self._shown(), caption=repr(self))
 
-    def _shown(self) -> tuple[list[str], list[list[str]]]:
-        def number(value: object) -> str:
-            return "-" if isinstance(value, float) and math.isnan(value) else f"{value:.4f}"
-
-        header = ["gate", "class", "value", "lower", "upper", "status", "note"]
-        rows = [
-            [g.gate, "-" if g.label is None else str(g.label), *map(number, (g.value, g.lower, g.upper)), g.status]
-            + [g.note]
-            for g in self.gates
-        ]
-        return header, rows
+def _cells(gate: GateAudit) -> list[str]:
+    # Of a threshold the bounds are the number itself, and a gate that is switched off has none.
+    bounds = (math.nan, math.nan) if gate.gate == "threshold" or math.isnan(gate.value) else (gate.lower, gate.upper)
+    value, lower, upper = ("-" if math.isnan(number) else f"{number:.4f}" for number in (gate.value, *bounds))
+    label = "(all)" if gate.label is None else str(gate.label)
+    return [gate.gate, label, "never" if gate.status == "never" else value, lower, upper, gate.status, gate.note]
 
 
 def audit_gates(

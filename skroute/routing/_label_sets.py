@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._tabular import Tabular, html_table, text_table
-from skroute._validation import listed
+from skroute._tabular import Sheet, Tabular, counted, more_text
 from skroute.routing._candidates import CandidateSets
 
 __all__ = ["LabelSets", "label_sets"]
 
-SHOWN_ROWS = 10
+SHOWN_ROWS, SHOWN_LABELS = 10, 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -46,7 +45,7 @@ class LabelSets(Tabular):
     >>> proba = np.array([[0.386, 0.576, 0.038], [0.022, 0.974, 0.004]])
     >>> sets = label_sets(candidates, proba, np.array(["account_unlock", "vpn_issue", "security"]))
     >>> sets
-    LabelSets(2 rows: 1.50 labels a row, 1 to 2; coverage 0.95)
+    LabelSets(2 rows: 1.50 labels a row, 1 to 2; hold the true class with probability 0.95)
     >>> sets[0]
     ['vpn_issue', 'account_unlock']
     """
@@ -100,21 +99,26 @@ class LabelSets(Tabular):
         """Return one line: how many labels the rows have."""
         sizes = self.sizes
         brief = f": {sizes.mean():.2f} labels a row, {sizes.min()} to {sizes.max()}" if len(self) else ""
-        return f"LabelSets({len(self)} rows{brief}; coverage {self.coverage:g})"
+        rows = counted(len(self), "row")
+        return f"LabelSets({rows}{brief}; hold the true class with probability {self.coverage:g})"
 
-    def __str__(self) -> str:
-        """Return the first rows as text."""
-        more = f"\n({len(self) - SHOWN_ROWS} more rows)" if len(self) > SHOWN_ROWS else ""
-        return f"{self!r}\n{text_table(*self._shown())}{more}"
-
-    def _repr_html_(self) -> str:
-        return html_table(*self._shown(), caption=repr(self))
-
-    def _shown(self) -> tuple[list[str], list[list[str]]]:
+    def _shown(self) -> Sheet:
         first = self[:SHOWN_ROWS]
-        names = zip(first.classes[first.codes].tolist(), first.proba.tolist(), strict=True)
-        texts = first._split([f"{label} {proba:.3f}" for label, proba in names])
-        return ["size", "labels"], [[str(len(row)), listed(row)] for row in texts]
+        entries = zip(first.classes[first.codes].tolist(), first.proba.tolist(), strict=True)
+        # A line of HTML does not end between a label and its number.
+        texts = first._split([f"{label}\N{NO-BREAK SPACE}({proba:.3f})" for label, proba in entries])
+        return Sheet(
+            header=["size", "labels"],
+            rows=[[str(len(row)), _line(row)] for row in texts],
+            words=("labels",),
+            caption=repr(self),
+            note=more_text(len(self) - SHOWN_ROWS),
+        )
+
+
+def _line(entries: list[str]) -> str:
+    more = len(entries) - SHOWN_LABELS
+    return "; ".join(entries[:SHOWN_LABELS]) + (f" and {more} more" if more > 0 else "")
 
 
 def label_sets(candidates: CandidateSets, proba: NDArray[np.floating], classes: NDArray[Any]) -> LabelSets:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._tabular import Tabular, html_table, text_table
+from skroute._tabular import Sheet, Tabular, counted, more_text
 from skroute.routing._gates import AUTO, ROUTES, Decision
 
 __all__ = ["RouteTable", "route_table"]
@@ -84,22 +84,20 @@ class RouteTable(Tabular):
     def __repr__(self) -> str:
         """Return one line: how many rows took each route."""
         shares = ", ".join(f"{count} {route}" for route, count in self.counts().items())
-        return f"RouteTable({len(self)} rows: {shares})"
+        return f"RouteTable({counted(len(self), 'row')}: {shares})"
 
-    def __str__(self) -> str:
-        """Return the first rows as text."""
-        more = f"\n({len(self) - SHOWN_ROWS} more rows)" if len(self) > SHOWN_ROWS else ""
-        return f"{self!r}\n{text_table(*self._shown())}{more}"
-
-    def _repr_html_(self) -> str:
-        return html_table(*self._shown(), caption=repr(self))
-
-    def _shown(self) -> tuple[list[str], list[list[str]]]:
+    def _shown(self) -> Sheet:
         # The reason says which gate stopped a row; the three flags would only widen the table.
         rows = self[:SHOWN_ROWS]._columns()
         columns = {name: values for name, values in rows.items() if not name.startswith("passed")}
         cells = [map(_name if field in ("label", "watch") else _cell, values) for field, values in columns.items()]
-        return list(columns), [list(row) for row in zip(*cells, strict=True)]
+        return Sheet(
+            header=["class" if field == "label" else field for field in columns],
+            rows=list(zip(*cells, strict=True)),
+            words=("route", "class", "watch", "reason"),
+            caption=repr(self),
+            note=more_text(len(self) - SHOWN_ROWS),
+        )
 
 
 def _name(label: Any) -> str:
@@ -108,9 +106,9 @@ def _name(label: Any) -> str:
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, np.bool_):
-        return "yes" if value else "no"
-    return f"{value:.3f}" if isinstance(value, np.floating) else str(value)
+    if isinstance(value, np.floating):
+        return "never" if np.isposinf(value) else f"{value:.3f}"
+    return str(value)
 
 
 def route_table(decision: Decision, classes: NDArray[Any]) -> RouteTable:

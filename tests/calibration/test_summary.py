@@ -45,15 +45,15 @@ def test_columns_are_what_was_learned():
 
 def test_every_class_is_explained(summary):
     notes = dict(zip(summary.label, summary.note, strict=True))
-    assert notes["absent"].startswith("absent: never seen")
+    assert notes["absent"].startswith("absent: no row of it was seen")
     assert notes["<b>"] == notes["unlock"] == "own slope and bias and curve"
 
 
 @pytest.mark.parametrize(
     ("rows", "shrinkage", "curve", "note"),
     [
-        (0.0, 0.1, None, "absent: never seen, so it is rare; do not act on it"),
-        (5.0, 0.6, "curve", "few rows: close to the shared temperature"),
+        (0.0, 0.1, None, "absent: no row of it was seen, its probability is a guess"),
+        (5.0, 0.6, "curve", "few rows: held back towards the shared temperature"),
         (5.0, 0.4, None, "own slope and bias; too few rows for a curve"),
         (5.0, 0.4, "curve", "own slope and bias and curve"),
     ],
@@ -77,7 +77,7 @@ def test_a_class_with_few_rows_is_said_to_follow_the_others():
     proba = rng.dirichlet([20.0, 20.0, 20.0], size=302)
     table = PooledCalibrator().fit(proba, y).summary()
     assert table.rows[2] == 2
-    assert table.note[2] == "few rows: close to the shared temperature"
+    assert table.note[2] == "few rows: held back towards the shared temperature"
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -91,11 +91,12 @@ def test_many_rows_leave_nothing_to_the_prior(n_classes):
 def test_the_heading_says_how_scores_were_read_and_what_members_are_worth(summary):
     proba, y = draw()
     fitted = PooledCalibrator().fit(proba, LABELS[y], classes=LABELS)
-    first, second = summary.heading.split("\n")
+    first, second, third = summary.heading.split("\n")
     assert first.startswith("Scores are probabilities, with ")
+    assert second.startswith("Weights of the members: ")
     for name, weight in fitted.pool_weights_.items():
-        assert f"'{name}' {weight:.2f}" in second
-    assert second.startswith("Pool: 'temperature' ")
+        assert (f" {name} {weight:.2f}" in second) == (weight >= 0.005)
+    assert third == "Slope, bias and shrinkage are those of the member vector."
 
 
 def test_the_heading_names_what_was_left_out_and_why():
@@ -116,21 +117,22 @@ def test_margins_are_named():
 
 def test_text_has_heading_and_one_line_a_class(summary):
     lines = str(summary).split("\n")
-    assert lines[:2] == summary.heading.split("\n")
-    assert lines[2].split() == ["class", "rows", "temperature", "slope", "bias", "shrinkage", "note"]
-    assert len(lines) == 7
-    assert lines[4].split()[0] == "unlock"
-    assert f"{summary.bias[1]:+.3f}" in lines[4]
+    assert lines[:3] == summary.heading.split("\n")
+    assert lines[3].split() == ["class", "rows", "temperature", "slope", "bias", "shrinkage", "note"]
+    assert len(lines) == 8
+    assert lines[5].split()[0] == "unlock"
+    assert f"{summary.bias[1]:+.3f}" in lines[5]
+    assert lines[7].split()[:7] == ["absent", "0", f"{summary.temperature[3]:.3f}", "-", "-", "-", "absent:"]
     assert repr(summary) == str(summary)
 
 
 def test_html_escapes_labels(summary):
     html = summary._repr_html_()
-    assert html.startswith("<table>")
+    assert html.startswith("<div")
     assert html.count("<tr>") == 5
     assert "&lt;b&gt;" in html
     assert "<b>" not in html
-    assert "Pool: &#x27;temperature&#x27;" in html
+    assert "Weights of the members: " in html
 
 
 def test_records_are_plain(summary):

@@ -191,25 +191,44 @@ def test_every_form_shows_the_same(comparison):
     assert repr(comparison).startswith("PolicyComparison(300 rows, 2 groups; auto-routed: old ")
     lines = str(comparison).splitlines()
     assert lines[1].split() == [
-        *["group", "policy", "total", *ROUTES, "moved", "wrong", "error", "interval", "cost"],
+        *["group", "policy", "rows", *ROUTES, "moved", "wrong", "error", "95%", "interval", "cost", "per", "row"],
     ]
     assert len(lines) == 2 + 9
     assert len(comparison) == len(comparison.to_pandas()) == len(comparison.to_polars()) == 9
     assert json.loads(json.dumps(comparison.to_records()))[0]["group"] is None
-    assert str(comparison).count("%") == 3 + 9 * 5
-    assert "%" not in str(comparison.errors)
+    assert [line.split()[7] == "-" for line in lines[2:]] == [True, False, False] * 3
+    assert str(comparison.errors).splitlines()[1].split() == (
+        ["group", "class", "policy", "auto", "wrong", "error", "95%", "interval", "missed"]
+    )
+    assert str(comparison.errors).splitlines()[2].split()[3:5] == [
+        f"{comparison.errors.auto[0]:g}",
+        f"{comparison.errors.wrong[0]:g}",
+    ]
+    assert "missed: rows of the class" in comparison.errors._repr_html_()
     moves = comparison.moves("new", "phone")
     assert str(moves).splitlines()[1].split() == ["old", "\\", "new", *ROUTES]
+    assert "rows  wrong before  wrong after" in str(moves)
     for thing in (comparison, moves, comparison.errors):
-        assert thing._repr_html_().startswith("<table>")
+        assert thing._repr_html_().startswith("<div")
         assert thing.to_polars().to_dicts() == thing.to_records()
         assert "None" not in str(thing)
 
 
 def test_of_many_groups_the_first_rows_are_shown():
     comparison = compare_policies(policies_of(0), np.eye(3)[[0] * 50], by=range(50))
-    assert len(str(comparison).splitlines()) == 2 + 40 + 1
-    assert str(comparison).endswith("(113 more rows)")
+    assert len(str(comparison).splitlines()) == 2 + 39 + 1
+    assert str(comparison).endswith("(114 more rows)")
+    assert "(114 more rows)" in comparison._repr_html_()
+
+
+def test_of_many_classes_no_class_is_cut_in_the_middle():
+    proba = np.eye(60)
+    policies = {name: RoutePolicy(level).fit(proba) for name, level in (("old", 0.9), ("new", 0.8), ("other", 0.7))}
+    errors = compare_policies(policies, proba, np.arange(60)).errors
+    lines = str(errors).splitlines()
+    assert lines[100].split()[:2] == ["31", "other"]
+    assert lines[101] == "(84 more rows)"
+    assert "(84 more rows)" in errors._repr_html_()
 
 
 def test_days_are_named_as_days_and_found_by_their_text():

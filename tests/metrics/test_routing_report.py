@@ -136,7 +136,25 @@ def test_it_exports_and_prints(routed):
     assert report.to_polars()["auto"].to_list() == report.auto.tolist()
     assert repr(report).startswith("RoutingReport(400 rows, 3 classes: ")
     assert str(report).splitlines()[2].split()[0] == "(all)"
-    assert "<table>" in report._repr_html_()
+    assert "<table" in report._repr_html_()
+    for text in (str(report), report._repr_html_()):
+        assert "95% interval" in text
+        assert "missed: rows of the class that were auto-routed to another one" in text
+    assert "90% interval" in str(routing_report(truth, table, confidence_level=0.9))
+    assert "confidence_level" not in report.to_pandas()
+
+
+def test_many_rows_are_shown_with_all_their_digits(routed):
+    truth, table, _ = routed
+    report = routing_report(truth, table, sample_weight=np.full(400, 6003))
+    assert "2401200 rows" in repr(report)
+    assert str(report).splitlines()[2].split()[1] == "2401200"
+
+
+def test_where_nothing_is_routed_nothing_is_said_to_be_wrong(routed):
+    truth, table, _ = routed
+    held = table.route != "auto"
+    assert repr(routing_report(truth[held], table[held])).endswith(": 0.0% auto-routed)")
 
 
 @pytest.mark.parametrize("missing", [None, np.nan])

@@ -15,9 +15,9 @@ COLUMNS = [
     *("routed", "errors", "p_value", "upper_bound", "coverage"),
 ]
 WORDS = {
-    "certified": "vpn: at most 5 % wrong; 2 of 200 were",
+    "certified": "vpn: at most 5% wrong; 2 of 200 were",
     "too_few_rows": "vpn: not certified, 12 of 45 rows needed; never auto-routed",
-    "not_attained": "vpn: not certified, 9 of 60 wrong at best, which does not show 5 %; never auto-routed",
+    "not_attained": "vpn: not certified, at best 9 of 60 wrong, which leaves more than 5% possible; never auto-routed",
     "given": "vpn: 0.8 was given, nothing is guaranteed",
     "no_target": "vpn: no target, never auto-routed",
     "held_back": "vpn: never auto-routed, because some model or calibrator never saw it",
@@ -67,7 +67,7 @@ def test_each_status_has_its_words(status):
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        ("certified", "vpn: at least 95 % watched or auto-routed to it"),
+        ("certified", "vpn: at least 95% watched or auto-routed to it"),
         ("too_few_rows", "vpn: not certified, 12 of 45 rows needed; everything is watched"),
         ("given", "vpn: 0.8 was given, nothing is guaranteed"),
     ],
@@ -79,10 +79,10 @@ def test_recall_has_words_of_its_own(status, words):
 
 @pytest.mark.parametrize(
     ("target", "words"),
-    [(0.05, "5 %"), (0.07, "7 %"), (0.00004, "0.004 %"), (0.9999, "99.99 %"), (0.99999, "99.999 %"), (1 / 3, "33.3")],
+    [(0.05, "5%"), (0.07, "7%"), (0.00004, "0.004%"), (0.9999, "99.99%"), (0.99999, "99.999%"), (1 / 3, "33.3")],
 )
 def test_targets_are_told_as_they_were_given(target, words):
-    """A recall of 0.9999 used to read as 100 %."""
+    """A recall of 0.9999 used to read as 100%."""
     assert f"at least {words}" in table(record(kind="recall", target=target)).statements()[0]
     assert f">= {words}" in str(table(record(kind="recall", target=target)))
 
@@ -108,14 +108,34 @@ def test_reasons_name_what_failed_and_recall_first():
 
 def test_text_has_a_line_for_each_statement():
     certificates = table(record(), record("no_target", label="a"), record("too_few_rows", label="sec", kind="recall"))
-    header, *lines = str(certificates).splitlines()
+    caption, header, *lines = str(certificates).splitlines()
     assert header.split() == (
         ["class", "target", "threshold", "rows", "needed", "routed", "errors", "bound", "guarantee", "statement"]
     )
-    assert " ".join(lines[0].split()).startswith("vpn <= 5 % 0.750 240 45 200 2 2.63 % exact at most")
+    assert " ".join(lines[0].split()).startswith("vpn <= 5% 0.750 240 45 200 2 2.7% exact at most")
     assert " ".join(lines[1].split()).startswith("a - never - - - - - none")
-    assert " ".join(lines[2].split()).startswith("sec recall >= 5 %")
-    assert repr(certificates) == "Certificates(1 of 3 certified at confidence 0.9)"
+    assert " ".join(lines[2].split()).startswith("sec recall >= 5%")
+    assert caption == repr(certificates) == "Certificates(1 of 3 statements certified at confidence 0.9)"
+
+
+def test_a_label_may_hold_a_colon():
+    certificates = table(record(label="Billing: refund"))
+    assert certificates.statements() == ["Billing: refund: at most 5% wrong; 2 of 200 were"]
+    assert str(certificates).endswith("exact      at most 5% wrong; 2 of 200 were")
+
+
+def test_what_is_shown_of_a_class_stands_together():
+    certificates = table(record(label=0), record(label=1), record(label=0, kind="recall"))
+    assert [line.split()[:2] for line in str(certificates).splitlines()[2:]] == [
+        ["0", "<="],
+        ["0", "recall"],
+        ["1", "<="],
+    ]
+    assert [statement[0] for statement in certificates.statements()] == ["0", "1", "0"]
+
+
+def test_no_bound_is_shown_where_rows_are_too_few():
+    assert str(table(record("too_few_rows", upper_bound=1.0))).splitlines()[2].split()[8:10] == ["-", "none"]
 
 
 def test_html_escapes_labels():

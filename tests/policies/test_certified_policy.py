@@ -96,7 +96,7 @@ def test_a_star_stands_for_the_classes_not_named():
 def test_nothing_asked_is_nothing_certified_and_no_warning():
     policy = CertifiedPolicy({}).fit(*draw())
     assert set(policy.decide(draw()[0])) == {"clarify", "escalate"}
-    assert repr(policy.certificates_) == "Certificates(0 of 3 certified at confidence 0.9)"
+    assert repr(policy.certificates_) == "Certificates(0 of 3 statements certified at confidence 0.9)"
 
 
 def test_a_laxer_target_never_raises_a_threshold_of_the_same_start():

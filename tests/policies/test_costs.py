@@ -125,7 +125,25 @@ def test_table_is_a_read_only_mapping_that_copies_and_shows_itself():
     assert costs != RoutingCosts(changed("vpn", watch=4))
     assert repr(costs) == "RoutingCosts(2 classes: unlock, vpn; costs from -1 to 20)"
     assert "<th" in costs._repr_html_()
-    assert str(costs).splitlines()[0].split() == ["true", "class", *ACTIONS]
+    caption, header, *_, note = str(costs).splitlines()
+    assert caption == repr(costs)
+    assert header.split() == ["true", "class", *ACTIONS]
+    assert note == "rows: true class; columns: where it is routed"
+    assert note in costs._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "review", "cells"),
+    [
+        (2_500_000, 1, ["0", "2500000", "1"]),
+        (7.5, 8.25, ["0.0", "7.5", "8.25"]),
+        (1 / 3, 0.001, ["0.00", "0.33", "0.001"]),
+        (-2.125, 1e-4 / 3, ["0.00", "-2.12", "0.000033"]),
+    ],
+)
+def test_a_column_of_costs_has_the_decimals_that_it_needs(wrong, review, cells):
+    costs = RoutingCosts.from_defaults(["a", "b"], wrong=wrong, review=review)
+    assert str(costs).splitlines()[2].split()[1:4] == cells
 
 
 def test_dict_of_another_kind_is_refused():

@@ -49,16 +49,27 @@ def test_worst_prefers_a_significant_gap_to_a_larger_one_by_chance():
 
 
 def test_text_leaves_empty_bins_out_but_names_an_empty_class(table):
-    assert str(table).count("\n") == 4
-    assert "[0.8, 0.9)" in str(table)
-    assert "(all)" in str(table)
-    assert "weight" not in str(table)
+    text = str(table.rows)
+    assert text.count("\n") == 6
+    assert "[0.8, 0.9)" in text
+    assert "(all)" in text
+    assert "weight" not in text
+    assert text.endswith("(46 empty bins not shown)")
     assert str(table.summary()).splitlines()[-1].split()[:3] == ["d", "0", "-"]
 
 
+def test_the_whole_table_shows_its_classes_and_where_the_bins_are(table):
+    caption, *lines, note = str(table).splitlines()
+    assert caption == repr(table)
+    assert lines == str(table.summary()).splitlines()[1:]
+    assert ".of(label)" in note
+    assert note in table._repr_html_()
+    assert table._repr_html_().count("<tr>") == 6
+
+
 def test_one_line_reprs(table):
-    assert repr(table) == "ReliabilityTable(top-label, 4 classes, 10 bins: 50 rows, 3 overconfident, 0 underconfident)"
-    assert repr(table.worst()) == "ReliabilityRows(1 rows, 1 overconfident, 0 underconfident)"
+    assert repr(table) == "ReliabilityTable(top-label, 4 classes, 10 bins: 3 overconfident, 0 underconfident)"
+    assert repr(table.worst()) == "ReliabilityRows(1 entry: 1 overconfident, 0 underconfident)"
 
 
 def test_html_is_escaped():
@@ -75,6 +86,6 @@ def test_weights_and_inversions_are_shown_where_there_are_any():
     )
     assert table.of("a").inverted.all()
     assert not table.of("b").inverted.any()
-    header = str(table).splitlines()[0].split()
+    header = str(table).splitlines()[1].split()
     assert "weight" in header
     assert header[-1] == "inverted"

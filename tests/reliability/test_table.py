@@ -110,7 +110,7 @@ def test_a_class_may_be_called_all(table):
     assert table.of().count.sum() == 4
     assert table.of("all").label.tolist() == ["all"] * 10
     assert table.of(None).label.tolist() == [None] * 10
-    assert str(table.summary()).splitlines()[1].startswith("(all)")
+    assert str(table.summary()).splitlines()[2].startswith("(all)")
 
 
 def test_all_means_every_class_where_no_class_has_that_name():

@@ -357,7 +357,18 @@ def test_the_audit_is_a_table():
     assert isinstance(audit.to_pandas(), pd.DataFrame)
     assert audit.to_polars()["gate"].to_list() == audit.to_pandas()["gate"].tolist()
     assert json.loads(json.dumps(audit.to_records()))[4]["label"] == "<b>"
-    assert repr(audit) == "PolicyAudit(5 numbers for 3 classes, 1 dead)"
+    assert repr(audit) == "PolicyAudit(5 numbers for 3 classes, 1 can never change a route)"
     assert str(audit).splitlines()[1].split() == ["gate", "class", "value", "lower", "upper", "status", "note"]
     assert "&lt;b&gt;" in audit._repr_html_()
     assert "<b>" not in audit._repr_html_()
+
+
+def test_the_audit_shows_bounds_where_there_are_any():
+    audit = RoutePolicy(thresholds={0: np.inf, 1: 0.9}, max_entropy=None).fit(np.eye(3)).audit()
+    cells = {tuple(line.split()[:2]): line.split()[2:6] for line in str(audit).splitlines()[2:8]}
+    assert cells["threshold", "0"] == ["never", "-", "-", "never"]
+    assert cells["threshold", "1"][:3] == ["0.9000", "-", "-"]
+    assert cells["margin", "(all)"][:3] == ["0.3000", "0.5333", "0.6500"]
+    assert cells["max_entropy", "(all)"] == ["-", "-", "-", "off"]
+    for text in (str(audit), audit._repr_html_()):
+        assert "always fail where the confidence is below lower" in text

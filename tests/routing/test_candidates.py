@@ -327,19 +327,27 @@ def test_selected_rows_are_sets_of_their_own(sets, rows):
     assert isinstance(chosen, LabelSets)
     assert chosen.tolist() == [sets[int(i)] for i in np.arange(4)[rows]]
     assert len(chosen) == len(chosen.to_pandas()) == len(chosen.to_records())
-    assert str(chosen).startswith(f"LabelSets({len(chosen)} rows")
+    assert str(chosen).startswith(f"LabelSets({len(chosen)} row")
 
 
 def test_every_form_shows_the_same(sets):
-    assert repr(sets) == "LabelSets(4 rows: 2.00 labels a row, 1 to 3; coverage 0.95)"
+    assert repr(sets) == "LabelSets(4 rows: 2.00 labels a row, 1 to 3; hold the true class with probability 0.95)"
     assert sets.to_records()[0] == {"labels": ["vpn", "unlock"], "proba": [0.6, 0.3], "size": 2}
     assert json.loads(json.dumps(sets.to_records())) == sets.to_records()
     assert sets.to_pandas()["labels"].tolist() == sets.tolist()
     assert sets.to_polars()["labels"].to_list() == sets.tolist()
     assert sets[[0, 2]].to_polars()["labels"].to_list() == [["vpn", "unlock"], ["attack", "vpn"]]
-    assert str(sets).splitlines()[2] == "   2  vpn 0.600, unlock 0.300"
+    assert str(sets).splitlines()[2] == "   2  vpn (0.600); unlock (0.300)"
     assert "<td" in sets._repr_html_()
-    assert str(sets[[0] * 12]).endswith("(2 more rows)")
+    for text in (str(sets[[0] * 12]), sets[[0] * 12]._repr_html_()):
+        assert "(2 more rows)" in text
+
+
+def test_of_many_labels_the_first_are_shown():
+    sets = LabelSets(0.9, np.arange(12), np.array([0, 8, 18]), np.arange(18) % 12, np.full(18, 0.1))
+    first, second = str(sets).splitlines()[2:]
+    assert first.endswith("6 (0.100); 7 (0.100)")
+    assert second.endswith("; 3 (0.100) and 2 more")
 
 
 @given(samples, coverages, st.booleans())

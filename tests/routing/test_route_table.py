@@ -23,7 +23,7 @@ COLUMNS = [
     "passed_entropy",
     "reason",
 ]
-SHOWN = [name for name in COLUMNS if not name.startswith("passed")]
+SHOWN = ["route", "class", "confidence", "threshold", "margin", "entropy", "watch", "reason"]
 PROBA = np.array(
     [
         [0.970, 0.020, 0.01],
@@ -168,9 +168,12 @@ def test_text_holds_the_first_rows_and_counts_the_rest(table):
     assert len(lines) == 13
     assert lines[1].split() == SHOWN
     assert lines[2].split() == ["auto", "unlock", "0.970", "0.740", "0.950", "0.140", "-", "passed"]
-    assert lines[6].split()[3] == "inf"
+    assert lines[6].split()[3] == "never"
     assert lines[-1] == "(15 more rows)"
-    assert "more rows" not in str(long[:10])
+    assert "(15 more rows)" in long._repr_html_()
+    assert "more row" not in str(long[:10]) + long[:10]._repr_html_()
+    assert str(long[:11]).endswith("(1 more row)")
+    assert repr(long[0]).startswith("RouteTable(1 row: ")
 
 
 @pytest.mark.parametrize("label", [True, 0.0001, "x"])
