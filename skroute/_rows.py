@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "RANGE_TOLERANCE",
+    "ROWS_AT_ONCE",
     "SUM_SLACK",
     "SUM_TOLERANCE",
     "bits_of",

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit, logit
 
+from skroute.calibration._apply import Map, logistic, spread_rows
 from skroute.calibration._one_class import OneClassCalibrator
 from skroute.calibration._scores import check_one_vs_rest, is_proba
 
@@ -111,14 +112,23 @@ class BetaCalibrator(OneClassCalibrator):
         return self
 
     @classmethod
-    def apply_all(cls, calibrators: Sequence[Self], values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the probabilities of several classes, shape as `values`, which has a column for each calibrator."""
+    def map_all(cls, calibrators: Sequence[Self], n_rows: int) -> Map:
+        """Return how so many rows of scores, with a column for each calibrator, are calibrated, block by block."""
         if len({one.from_proba_ for one in calibrators}) > 1:
-            return super().apply_all(calibrators, values)
-        a, b, c = np.array([(one.a_, one.b_, one.c_) for one in calibrators]).T
-        log_odds, other = _log_features(values, from_proba=calibrators[0].from_proba_)
-        proba: NDArray[np.float64] = expit(a * log_odds + b * other + c)
-        return proba
+            return super().map_all(calibrators, n_rows)
+        from_proba = calibrators[0].from_proba_
+        parameters = -np.array([(one.a_, one.b_, one.c_) for one in calibrators]).T
+        a, b, c = (spread_rows(column, n_rows) for column in parameters)
+
+        def write(scores: NDArray[np.float64], proba: NDArray[np.float64]) -> None:
+            log_odds, other = _log_features(scores, from_proba=from_proba)
+            np.multiply(log_odds, a[: len(scores)], out=proba)
+            other *= b[: len(scores)]
+            proba += other
+            proba += c[: len(scores)]
+            logistic(proba)
+
+        return write
 
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities of scores that are known to be finite, of shape (n_samples,)."""

@@ -1,5 +1,6 @@
 """Isotonic regression of the scores of one class."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -7,7 +8,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from skroute._validation import check_amount
+from skroute.calibration._apply import Map
 from skroute.calibration._isotonic_fit import isotonic_knots
+from skroute.calibration._isotonic_table import IsotonicTable
 from skroute.calibration._one_class import OneClassCalibrator
 from skroute.calibration._scores import check_one_vs_rest, is_proba
 from skroute.calibration._sigmoid import fit_platt
@@ -89,6 +92,14 @@ class IsotonicCalibrator(OneClassCalibrator):
         prior = _belief(values, positive, weight) if shrinkage > 0.0 else None
         self.scores_, self.proba_ = isotonic_knots(values, positive, weight, prior=prior, shrinkage=shrinkage)
         return self
+
+    @classmethod
+    def map_all(cls, calibrators: Sequence[Self], n_rows: int) -> Map:
+        """Return how so many rows of scores, with a column for each calibrator, are calibrated, block by block."""
+        knots = [(one.scores_, one.proba_) for one in calibrators]
+        if IsotonicTable.pays(knots, n_rows):
+            return IsotonicTable(knots, n_rows).write
+        return super().map_all(calibrators, n_rows)
 
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities of scores that are known to be finite, of shape (n_samples,)."""

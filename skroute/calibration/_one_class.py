@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skroute.calibration._apply import Map
 from skroute.calibration._scores import check_score_column
 
 __all__ = ["OneClassCalibrator"]
@@ -34,9 +35,14 @@ class OneClassCalibrator(BaseEstimator):
         return self.apply(check_score_column(scores))
 
     @classmethod
-    def apply_all(cls, calibrators: Sequence[Self], values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the probabilities of several classes, shape as `values`, which has a column for each calibrator."""
-        return np.stack([one.apply(values[:, k]) for k, one in enumerate(calibrators)], axis=1)
+    def map_all(cls, calibrators: Sequence[Self], n_rows: int) -> Map:
+        """Return how so many rows of scores, with a column for each calibrator, are calibrated, block by block."""
+
+        def write(scores: NDArray[np.float64], proba: NDArray[np.float64]) -> None:
+            for k, one in enumerate(calibrators):
+                proba[:, k] = one.apply(scores[:, k])
+
+        return write
 
     @abstractmethod
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:

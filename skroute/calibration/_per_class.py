@@ -9,11 +9,12 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import has_fit_parameter
 
 from skroute._validation import check_classes, label_positions
+from skroute.calibration._apply import Map, by_blocks, divide_rows
 from skroute.calibration._beta import BetaCalibrator
 from skroute.calibration._identity import IdentityCalibrator
 from skroute.calibration._isotonic import IsotonicCalibrator
 from skroute.calibration._one_class import OneClassCalibrator
-from skroute.calibration._scores import check_scores, check_training, normalise, require_fitted
+from skroute.calibration._scores import check_scores, check_training, normalise, require_fitted, score_matrix
 from skroute.calibration._sigmoid import SigmoidCalibrator
 
 __all__ = ["ONE_VS_REST", "PerClassCalibrator"]
@@ -131,16 +132,34 @@ class PerClassCalibrator(BaseEstimator):
             Each row sums to one.
         """
         require_fitted(self)
-        values = check_scores(scores, len(self.classes_))
+        values = score_matrix(scores, len(self.classes_))
+        quick = self._quick_map(len(values))
+        complete = None if quick is None else by_blocks(quick, values)
+        return self._predict_each(check_scores(values)) if complete is None else complete
+
+    def _quick_map(self, n_rows: int) -> Map | None:
+        """Return how rows are calibrated in which every class has a score, where one formula serves all classes."""
+        kinds = {type(calibrator) for calibrator in self.calibrators_}
+        if len(kinds) > 1 or not issubclass(kind := kinds.pop(), OneClassCalibrator):
+            return None
+        fitted: Any = self.calibrators_
+        write = kind.map_all(fitted, n_rows)
+
+        def write_all(scores: NDArray[np.float64], proba: NDArray[np.float64]) -> None:
+            write(scores, proba)
+            divide_rows(proba)
+
+        def write_second(scores: NDArray[np.float64], proba: NDArray[np.float64]) -> None:
+            write(scores[:, 1:], proba[:, 1:])
+            np.subtract(1.0, proba[:, 1], out=proba[:, 0])
+
+        return write_all if len(fitted) == len(self.classes_) else write_second
+
+    def _predict_each(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probabilities of checked scores, class by class."""
         proba = np.zeros(values.shape)
         unscored = not np.isfinite(values).all()
         shared = len(self.calibrators_) < len(self.classes_)
-        kinds = {type(calibrator) for calibrator in self.calibrators_}
-        if not unscored and len(kinds) == 1 and issubclass(kind := kinds.pop(), OneClassCalibrator):
-            # The scores are checked already, and one formula serves all classes.
-            fitted: Any = self.calibrators_
-            proba[:, int(shared) :] = kind.apply_all(fitted, values[:, int(shared) :])
-            return _complete(proba) if shared else normalise(proba)
         for i, calibrator in enumerate(self.calibrators_, start=int(shared)):
             if calibrator is None:
                 continue

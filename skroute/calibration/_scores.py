@@ -34,6 +34,7 @@ __all__ = [
     "normalise",
     "predict_scored",
     "require_fitted",
+    "score_matrix",
     "score_unit",
 ]
 
@@ -43,12 +44,18 @@ KINDS = ("auto", "proba", "scores")
 SMALL_SCORE, LARGE_SCORE = 1e-3, 1e6
 
 
-def check_scores(scores: Any, n_classes: int | None = None) -> NDArray[np.float64]:
-    """Return scores as floats of shape (n_samples, n_classes); infinite cells and rows without a score are refused."""
+def score_matrix(scores: Any, n_classes: int | None = None) -> NDArray[np.float64]:
+    """Return scores as floats of shape (n_samples, n_classes), which need not be finite."""
     values = real_numbers(np.asarray(scores), "scores")
     if values.ndim != 2 or values.shape[1] < 2 or (n_classes is not None and values.shape[1] != n_classes):
         wanted = "n_classes >= 2" if n_classes is None else n_classes
         raise ValueError(f"scores must have shape (n_samples, {wanted}), got {values.shape}.")
+    return values
+
+
+def check_scores(scores: Any, n_classes: int | None = None) -> NDArray[np.float64]:
+    """Return scores as floats of shape (n_samples, n_classes); infinite cells and rows without a score are refused."""
+    values = score_matrix(scores, n_classes)
     if np.isfinite(values).all():
         return values
     if np.isinf(values).any():

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from skroute.calibration._apply import Map, logistic, spread_rows
 from skroute.calibration._one_class import OneClassCalibrator
 from skroute.calibration._scores import check_one_vs_rest
 
@@ -78,11 +79,16 @@ class SigmoidCalibrator(OneClassCalibrator):
         return self
 
     @classmethod
-    def apply_all(cls, calibrators: Sequence[Self], values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the probabilities of several classes, shape as `values`, which has a column for each calibrator."""
-        slopes, intercepts = np.array([(one.a_, one.b_) for one in calibrators]).T
-        proba: NDArray[np.float64] = expit(-(slopes * values + intercepts))
-        return proba
+    def map_all(cls, calibrators: Sequence[Self], n_rows: int) -> Map:
+        """Return how so many rows of scores, with a column for each calibrator, are calibrated, block by block."""
+        a, b = (spread_rows(column, n_rows) for column in np.array([(one.a_, one.b_) for one in calibrators]).T)
+
+        def write(scores: NDArray[np.float64], proba: NDArray[np.float64]) -> None:
+            np.multiply(scores, a[: len(scores)], out=proba)
+            proba += b[: len(scores)]
+            logistic(proba)
+
+        return write
 
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities of scores that are known to be finite, of shape (n_samples,)."""

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from skroute._validation import check_level
+from skroute.calibration._apply import by_blocks, divide_rows
 from skroute.calibration._links import fit_beta
-from skroute.calibration._scores import check_scores, check_training, is_proba, require_fitted
+from skroute.calibration._scores import check_scores, check_training, is_proba, require_fitted, score_matrix
 from skroute.calibration._softmax import softmax
 from skroute.calibration._summary import ABSENT, CalibrationSummary
 
@@ -16,6 +17,8 @@ __all__ = ["TemperatureCalibrator"]
 
 # Far enough down for probability 0 at every temperature, and products with it stay finite.
 LEAST_LOGIT = -1e100
+# Exponentials of less lose nothing to the limits of floats.
+MOST_LOG = 600.0
 
 
 class TemperatureCalibrator(BaseEstimator):
@@ -123,10 +126,31 @@ class TemperatureCalibrator(BaseEstimator):
             Each row sums to one.
         """
         require_fitted(self)
-        values = check_scores(scores, len(self.classes_))
-        logits = _logits(values, self.from_proba_, self.floor)
+        values = score_matrix(scores, len(self.classes_))
+        complete = by_blocks(self._write_powers if self._is_mild() else self._write_softmax, values)
+        if complete is not None:
+            return complete
+        logits = _logits(check_scores(values), self.from_proba_, self.floor)
         logits *= self.beta_
         return softmax(logits)
+
+    def _is_mild(self) -> bool:
+        """Return whether no power of a probability plus floor can be too small for a float, or too large."""
+        return self.from_proba_ and self.floor > 0.0 and -self.beta_ * np.log(self.floor) < MOST_LOG
+
+    def _write_powers(self, scores: NDArray[np.float64], proba: NDArray[np.float64]) -> None:
+        # softmax(beta * log(p)) without the search for the largest of each row.
+        np.maximum(scores, 0.0, out=proba)
+        proba += self.floor
+        np.log(proba, out=proba)
+        proba *= self.beta_
+        np.exp(proba, out=proba)
+        divide_rows(proba)
+
+    def _write_softmax(self, scores: NDArray[np.float64], proba: NDArray[np.float64]) -> None:
+        logits = _logits(scores, self.from_proba_, self.floor)
+        np.multiply(logits, self.beta_, out=proba)
+        softmax(proba)
 
     def summary(self) -> CalibrationSummary:
         """Return the one temperature, and the rows of each class.

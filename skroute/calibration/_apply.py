@@ -1,0 +1,74 @@
+"""Calibration of many rows: block by block, so that all between scores and probabilities stays in the cache."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skroute._rows import ROWS_AT_ONCE, row_sums
+
+__all__ = ["Map", "by_blocks", "divide_rows", "logistic", "spread_rows"]
+
+# Writes the probabilities of some rows of scores, all of them finite, to the second array.
+Map = Callable[[NDArray[np.float64], NDArray[np.float64]], None]
+
+# Values in a block.
+BLOCK = 2**16
+# Up to so many values, calls cost more than arithmetic.
+FEW_VALUES = 2**10
+# Up to so many columns, they are scaled one by one: NumPy's arithmetic with one number a row pays for every row.
+FEW_COLUMNS = 8
+# The inverse of a smaller sum is not finite, or has lost digits.
+LEAST_SUM = 1e-290
+
+
+def by_blocks(function: Map, scores: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return the probabilities that a function gives to rows of scores; None where a score is not finite."""
+    proba = np.empty(scores.shape)
+    size = block_rows(scores.shape[1])
+    for start in range(0, len(scores), size):
+        rows = slice(start, start + size)
+        if not np.isfinite(scores[rows]).all():
+            return None
+        function(scores[rows], proba[rows])
+    return proba
+
+
+def block_rows(n_columns: int) -> int:
+    """Return the number of rows of a block."""
+    return max(BLOCK // n_columns // ROWS_AT_ONCE, 1) * ROWS_AT_ONCE
+
+
+def spread_rows(values: NDArray[Any], n_rows: int) -> NDArray[Any]:
+    """Return one value a column so that blocks of so many rows in all can be multiplied by it, shape (n, n_columns).
+
+    Where many short rows are to come, it is repeated: NumPy's arithmetic with one row pays for every row.
+    """
+    n = min(n_rows, block_rows(len(values)))
+    return np.tile(values, (n, 1)) if n * len(values) > FEW_VALUES else values[np.newaxis]
+
+
+def logistic(negative: NDArray[np.float64]) -> None:
+    """Turn z into 1 / (1 + exp(z)), in place."""
+    with np.errstate(over="ignore"):
+        # An infinite exponential gives the 0 that is meant.
+        np.exp(negative, out=negative)
+    negative += 1.0
+    np.reciprocal(negative, out=negative)
+
+
+def divide_rows(proba: NDArray[np.float64]) -> None:
+    """Divide every row by its sum, in place; a row of zeros, which says nothing, becomes uniform."""
+    n_classes = proba.shape[1]
+    total = proba.sum(axis=1) if proba.size <= FEW_VALUES else row_sums(proba)
+    if total.min() < LEAST_SUM:
+        proba[total <= 0.0] = 1.0
+        proba /= proba.sum(axis=1, keepdims=True)
+        return
+    np.reciprocal(total, out=total)
+    if n_classes > FEW_COLUMNS or proba.size <= FEW_VALUES:
+        proba *= total[:, np.newaxis]
+        return
+    for c in range(n_classes):
+        proba[:, c] *= total
