@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from skroute._rows import check_rows, check_unit, two_columns
 
@@ -28,6 +29,7 @@ __all__ = [
     "label_positions",
     "listed",
     "real_numbers",
+    "require_fitted",
 ]
 
 # Wider than any purpose, and narrow enough for squares and sums; less than the least counts as nothing.
@@ -279,6 +281,12 @@ def check_count(value: Any, name: str, owner: str, *, least: int = 1, most: int 
     raise ValueError(f"The {name!r} parameter of {owner} must be an int of {limit}. Got {value!r} instead.")
 
 
+def require_fitted(estimator: Any) -> None:
+    """Refuse to go on before `fit`; scikit-learn's check takes longer than all arithmetic for one row."""
+    if not hasattr(estimator, "classes_"):
+        check_is_fitted(estimator)
+
+
 def check_amount(value: Any, name: str, owner: str) -> float:
     """Return a parameter that must be a finite number of at least 0."""
     is_number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
@@ -288,7 +296,13 @@ def check_amount(value: Any, name: str, owner: str) -> float:
 
 
 def check_proba(
-    proba: Any, *, classes: Any = None, name: str = "proba", binary_column: bool = False, rows: bool = True
+    proba: Any,
+    *,
+    classes: Any = None,
+    fitted: bool = False,
+    name: str = "proba",
+    binary_column: bool = False,
+    rows: bool = True,
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Return probabilities as a clean matrix, its columns in the order of `classes`.
 
@@ -299,6 +313,8 @@ def check_proba(
         default column names, and any array, by position.
     classes : array-like of shape (n_classes,), default=None
         The class of each column. None takes the names of a frame's columns, where it has names.
+    fitted : bool, default=False
+        Whether `classes` are those of something fitted, and so need no check.
     name : str, default="proba"
         What the messages call the matrix.
     binary_column : bool, default=False
@@ -320,7 +336,7 @@ def check_proba(
         If the shape is wrong, or a row is not finite, leaves [0, 1] or does not sum to one within 5e-3. The message
         names the first such row and its value or sum.
     """
-    labels = None if classes is None else check_classes(classes)
+    labels = classes if classes is None or fitted else check_classes(classes)
     values = _numeric(proba, name)
     columns = _column_names(proba, labels)
     if values.ndim == 1 and binary_column:

@@ -5,13 +5,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from skroute._rows import ROWS_AT_ONCE, row_sums
 
-__all__ = ["Map", "by_blocks", "divide_rows", "logistic", "spread_rows"]
+__all__ = ["Floats", "Map", "by_blocks", "divide_rows", "logistic", "spread_rows"]
 
+# Named, because Python would build the type anew for each inner function, which takes longer than calibrating a row.
+Floats = NDArray[np.float64]
 # Writes the probabilities of some rows of scores, all of them finite, to the second array.
-Map = Callable[[NDArray[np.float64], NDArray[np.float64]], None]
+Map = Callable[[Floats, Floats], None]
 
 # Values in a block.
 BLOCK = 2**16
@@ -26,7 +29,7 @@ LEAST_SUM = 1e-290
 def by_blocks(function: Map, scores: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Return the probabilities that a function gives to rows of scores; None where a score is not finite."""
     proba = np.empty(scores.shape)
-    size = block_rows(scores.shape[1])
+    size = len(scores) if scores.size <= FEW_VALUES else block_rows(scores.shape[1])
     for start in range(0, len(scores), size):
         rows = slice(start, start + size)
         if not np.isfinite(scores[rows]).all():
@@ -45,12 +48,16 @@ def spread_rows(values: NDArray[Any], n_rows: int) -> NDArray[Any]:
 
     Where many short rows are to come, it is repeated: NumPy's arithmetic with one row pays for every row.
     """
-    n = min(n_rows, block_rows(len(values)))
-    return np.tile(values, (n, 1)) if n * len(values) > FEW_VALUES else values[np.newaxis]
+    if n_rows * len(values) <= FEW_VALUES:
+        return values[np.newaxis]
+    return np.tile(values, (min(n_rows, block_rows(len(values))), 1))
 
 
 def logistic(negative: NDArray[np.float64]) -> None:
     """Turn z into 1 / (1 + exp(z)), in place."""
+    if negative.size <= FEW_VALUES:
+        expit(np.negative(negative, out=negative), out=negative)
+        return
     with np.errstate(over="ignore"):
         # An infinite exponential gives the 0 that is meant.
         np.exp(negative, out=negative)
@@ -61,13 +68,14 @@ def logistic(negative: NDArray[np.float64]) -> None:
 def divide_rows(proba: NDArray[np.float64]) -> None:
     """Divide every row by its sum, in place; a row of zeros, which says nothing, becomes uniform."""
     n_classes = proba.shape[1]
-    total = proba.sum(axis=1) if proba.size <= FEW_VALUES else row_sums(proba)
-    if total.min() < LEAST_SUM:
+    few = proba.size <= FEW_VALUES
+    total = np.add.reduce(proba, axis=1) if few else row_sums(proba)
+    if np.minimum.reduce(total, initial=1.0) < LEAST_SUM:
         proba[total <= 0.0] = 1.0
         proba /= proba.sum(axis=1, keepdims=True)
         return
     np.reciprocal(total, out=total)
-    if n_classes > FEW_COLUMNS or proba.size <= FEW_VALUES:
+    if n_classes > FEW_COLUMNS or few:
         proba *= total[:, np.newaxis]
         return
     for c in range(n_classes):

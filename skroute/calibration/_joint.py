@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from skroute._validation import require_fitted
 from skroute.calibration._scores import (
     check_scores,
     check_training,
@@ -14,7 +15,6 @@ from skroute.calibration._scores import (
     in_units,
     is_proba,
     predict_scored,
-    require_fitted,
     score_unit,
 )
 from skroute.calibration._training_rows import TrainingRows, class_weight, training_rows

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skroute.calibration._apply import Map
+from skroute.calibration._apply import Floats, Map
 from skroute.calibration._scores import check_score_column
 
 __all__ = ["OneClassCalibrator"]
@@ -38,7 +38,7 @@ class OneClassCalibrator(BaseEstimator):
     def map_all(cls, calibrators: Sequence[Self], n_rows: int) -> Map:
         """Return how so many rows of scores, with a column for each calibrator, are calibrated, block by block."""
 
-        def write(scores: NDArray[np.float64], proba: NDArray[np.float64]) -> None:
+        def write(scores: Floats, proba: Floats) -> None:
             for k, one in enumerate(calibrators):
                 proba[:, k] = one.apply(scores[:, k])
 

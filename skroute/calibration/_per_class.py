@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import has_fit_parameter
 
-from skroute._validation import check_classes, label_positions
-from skroute.calibration._apply import Map, by_blocks, divide_rows
+from skroute._validation import check_classes, label_positions, require_fitted
+from skroute.calibration._apply import Floats, Map, by_blocks, divide_rows
 from skroute.calibration._beta import BetaCalibrator
 from skroute.calibration._identity import IdentityCalibrator
 from skroute.calibration._isotonic import IsotonicCalibrator
 from skroute.calibration._one_class import OneClassCalibrator
-from skroute.calibration._scores import check_scores, check_training, normalise, require_fitted, score_matrix
+from skroute.calibration._scores import check_scores, check_training, normalise, score_matrix
 from skroute.calibration._sigmoid import SigmoidCalibrator
 
 __all__ = ["ONE_VS_REST", "PerClassCalibrator"]
@@ -145,11 +145,11 @@ class PerClassCalibrator(BaseEstimator):
         fitted: Any = self.calibrators_
         write = kind.map_all(fitted, n_rows)
 
-        def write_all(scores: NDArray[np.float64], proba: NDArray[np.float64]) -> None:
+        def write_all(scores: Floats, proba: Floats) -> None:
             write(scores, proba)
             divide_rows(proba)
 
-        def write_second(scores: NDArray[np.float64], proba: NDArray[np.float64]) -> None:
+        def write_second(scores: Floats, proba: Floats) -> None:
             write(scores[:, 1:], proba[:, 1:])
             np.subtract(1.0, proba[:, 1], out=proba[:, 0])
 

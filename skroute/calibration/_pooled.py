@@ -5,10 +5,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._validation import check_amount, check_count, column, listed
+from skroute._validation import check_amount, check_count, column, listed, require_fitted
 from skroute.calibration._joint import JointCalibrator
 from skroute.calibration._pool import Members, fit_members, pool_weights
-from skroute.calibration._scores import forget_unscored, require_fitted
+from skroute.calibration._scores import forget_unscored
 from skroute.calibration._softmax import blocks
 from skroute.calibration._summary import CalibrationSummary, summarise
 from skroute.calibration._training_rows import TrainingRows, deal_folds

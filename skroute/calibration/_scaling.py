@@ -5,10 +5,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from skroute._validation import require_fitted
 from skroute.calibration._joint import JointCalibrator
 from skroute.calibration._links import Link, fit_links
 from skroute.calibration._matrix_fit import MatrixScaling, fit_matrix
-from skroute.calibration._scores import require_fitted
 from skroute.calibration._softmax import blocks, mixed_with_uniform
 from skroute.calibration._summary import ABSENT, CalibrationSummary, summarise
 from skroute.calibration._training_rows import TrainingRows

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
 from skroute._rows import RANGE_TOLERANCE, SUM_TOLERANCE
 from skroute._validation import (
@@ -33,7 +32,6 @@ __all__ = [
     "is_proba",
     "normalise",
     "predict_scored",
-    "require_fitted",
     "score_matrix",
     "score_unit",
 ]
@@ -172,12 +170,6 @@ def predict_scored(
     if np.isfinite(scores).all():
         return predict(scores)
     return forget_unscored(predict(fill_unscored(scores, from_proba)), scores)
-
-
-def require_fitted(calibrator: Any) -> None:
-    """Refuse to predict before `fit`; scikit-learn's check takes longer than all arithmetic for one row."""
-    if not hasattr(calibrator, "classes_"):
-        check_is_fitted(calibrator)
 
 
 def forget_unscored(proba: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from skroute.calibration._apply import Map, logistic, spread_rows
+from skroute.calibration._apply import Floats, Map, logistic, spread_rows
 from skroute.calibration._one_class import OneClassCalibrator
 from skroute.calibration._scores import check_one_vs_rest
 
@@ -81,9 +81,10 @@ class SigmoidCalibrator(OneClassCalibrator):
     @classmethod
     def map_all(cls, calibrators: Sequence[Self], n_rows: int) -> Map:
         """Return how so many rows of scores, with a column for each calibrator, are calibrated, block by block."""
-        a, b = (spread_rows(column, n_rows) for column in np.array([(one.a_, one.b_) for one in calibrators]).T)
+        a = spread_rows(np.array([one.a_ for one in calibrators]), n_rows)
+        b = spread_rows(np.array([one.b_ for one in calibrators]), n_rows)
 
-        def write(scores: NDArray[np.float64], proba: NDArray[np.float64]) -> None:
+        def write(scores: Floats, proba: Floats) -> None:
             np.multiply(scores, a[: len(scores)], out=proba)
             proba += b[: len(scores)]
             logistic(proba)

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from skroute._validation import check_level
+from skroute._validation import check_level, require_fitted
 from skroute.calibration._apply import by_blocks, divide_rows
 from skroute.calibration._links import fit_beta
-from skroute.calibration._scores import check_scores, check_training, is_proba, require_fitted, score_matrix
+from skroute.calibration._scores import check_scores, check_training, is_proba, score_matrix
 from skroute.calibration._softmax import softmax
 from skroute.calibration._summary import ABSENT, CalibrationSummary
 

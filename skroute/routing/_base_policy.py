@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
-from skroute._validation import check_count, check_proba, column, distinct_labels, encode_labels
+from skroute._validation import check_count, check_proba, column, distinct_labels, encode_labels, require_fitted
 from skroute.routing._audit import PolicyAudit, audit_gates
 from skroute.routing._candidates import learn_candidates
 from skroute.routing._gate_kernel import fast_routes
@@ -40,10 +39,10 @@ class BasePolicy(PolicyNumbers):
         ValueError
             If the rows are not probabilities of the classes; the message names the first bad row.
         """
-        check_is_fitted(self)
+        require_fitted(self)
         if not self._follows_gates():
             return np.array(ROUTES)[self._decision(proba).route]
-        values, _ = check_proba(proba, classes=self.classes_, rows=False)
+        values, _ = check_proba(proba, classes=self.classes_, fitted=True, rows=False)
         return fast_routes(self._gates(), values)
 
     def explain(self, proba: Any) -> RouteTable:
@@ -64,7 +63,7 @@ class BasePolicy(PolicyNumbers):
         ValueError
             If the rows are not probabilities of the classes; the message names the first bad row.
         """
-        check_is_fitted(self)
+        require_fitted(self)
         return route_table(self._decision(proba), self.classes_)
 
     def candidate_sets(self, proba: Any) -> LabelSets:
@@ -104,12 +103,12 @@ class BasePolicy(PolicyNumbers):
         >>> policy.candidate_sets([[0.55, 0.40, 0.05], [0.99, 0.01, 0.00]]).tolist()
         [[0, 1], [0]]
         """
-        check_is_fitted(self)
+        require_fitted(self)
         if self.candidates_ is None:
             raise ValueError(
                 f"candidate_sets needs sets that were learned: {type(self).__name__}(candidates=0.95).fit(proba, y)."
             )
-        values, _ = check_proba(proba, classes=self.classes_)
+        values, _ = check_proba(proba, classes=self.classes_, fitted=True)
         return label_sets(self.candidates_, values, self.classes_)
 
     def audit(self, n_classes: int | None = None) -> PolicyAudit:
@@ -133,7 +132,7 @@ class BasePolicy(PolicyNumbers):
         (0.8043, 'dead')
         """
         if n_classes is None:
-            check_is_fitted(self)
+            require_fitted(self)
             return audit_gates(
                 len(self.classes_), self.thresholds_, self.watch_, self.margin_, self.max_entropy_,
                 self.escalate_entropy_, self.watch_order_,
@@ -151,8 +150,8 @@ class BasePolicy(PolicyNumbers):
         return type(self)._decision is BasePolicy._decision
 
     def _decision(self, proba: Any) -> Decision:
-        check_is_fitted(self)
-        values, _ = check_proba(proba, classes=self.classes_)
+        require_fitted(self)
+        values, _ = check_proba(proba, classes=self.classes_, fitted=True)
         return self._gates().decide(values)
 
     def _read(self, proba: Any, y: Any, classes: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.intp] | None]:

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+from routing.hard_cases import hard_gates, hard_rows, lesson_gates
 from strategies import WATCH_ORDERS, gates, n_classes, rows, unhurried
 
 from skroute import RoutePolicy
-from skroute._rows import SUM_TOLERANCE, check_rows
+from skroute._rows import check_rows
 from skroute.routing import _gate_kernel
 from skroute.routing._gate_kernel import _entropy_cuts, _margin_cuts, entropy_tolerance, fast_routes, rough_entropy
 from skroute.routing._gates import ROUTES, SLACK, Gates
@@ -16,18 +17,6 @@ from skroute.routing._signals import entropy_signal, measure
 
 FORMS = [("f4", "C"), ("f4", "F"), ("f8", "C"), ("f8", "F")]
 forms = st.sampled_from(FORMS)
-
-
-def lesson_gates(n_classes, **changes):
-    numbers = {
-        "thresholds": np.where(np.arange(n_classes) == n_classes - 1, 0.6, 0.8),
-        "watch": np.where(np.arange(n_classes) == n_classes - 1, 0.34, np.inf),
-        "margin": 0.30,
-        "max_entropy": 0.45,
-        "escalate_entropy": 0.80,
-        "watch_order": "before",
-    }
-    return Gates(**numbers | changes)
 
 
 def assert_same_routes(policy, proba):
@@ -38,53 +27,6 @@ def assert_same_routes(policy, proba):
         found = fast_routes(policy, proba)
     assert found.dtype == expected.dtype
     assert_array_equal(found, expected)
-
-
-def hard_rows(n_classes, rng, levels=(0.3, 0.45, 0.6, 0.8)):
-    """Rows of all sorts: flat, peaked, tied, one-hot, uniform, of two atoms, on levels, with sums off by the most."""
-    alphas = np.exp(rng.uniform(-4, 3, (60, 1))) * np.ones(n_classes)
-    drawn = np.array([rng.dirichlet(alpha) for alpha in alphas])
-    peaks = rng.choice([*levels, 0.05, 0.34, 0.4025, 0.5, 0.65, 0.9, 0.99], (60, 1))
-    peaked = np.hstack([peaks, (1 - peaks) * rng.dirichlet(np.full(n_classes - 1, 0.3), 60)])
-    # The rest spread evenly, and packed: on either end of the bounds.
-    even = np.hstack([peaks, (1 - peaks) / (n_classes - 1) * np.ones(n_classes - 1)])
-    packed = np.clip(1 - peaks * np.arange(n_classes), 0, peaks)
-    tied = rng.integers(0, 4, (60, n_classes)) + 1e-300
-    few = [np.eye(n_classes)[rng.integers(0, n_classes, 5)], np.full((2, n_classes), 1 / n_classes)]
-    proba = np.vstack([drawn, peaked, even, packed, tied / tied.sum(axis=1, keepdims=True), *few])
-    proba = np.clip(proba, 0, 1)
-    proba /= proba.sum(axis=1, keepdims=True)
-    off = proba[rng.integers(0, len(proba), 120)]
-    off = off * np.where(off.max(axis=1) > 0.99, 1.0, rng.choice([1 - SUM_TOLERANCE, 1 + SUM_TOLERANCE], 120))[:, None]
-    proba = np.vstack([proba, off])
-    return rng.permuted(proba, axis=1)[rng.permutation(len(proba))]
-
-
-def hard_gates(proba, rng):
-    """Gates whose levels stand on cells, margins and entropies of the rows, or one ulp beside them."""
-    n_classes = proba.shape[1]
-    signals = measure(proba)
-
-    def near(values):
-        value = float(rng.choice(values))
-        return max([value, math.nextafter(value, 2), math.nextafter(value, -1)][rng.integers(3)], 0.0)
-
-    def gate(values):
-        choice = rng.integers(4)
-        return None if choice == 0 else min(near(values + [0.0, 0.0, SLACK, -SLACK][choice]), 1.0)
-
-    cells = np.concatenate([proba.ravel(), signals.confidence, [0.34, 0.5, 0.8, np.inf]])
-    thresholds = np.array([near(cells) for _ in range(n_classes)])
-    if rng.random() < 0.4:
-        thresholds[:] = thresholds[0]
-    return Gates(
-        thresholds=thresholds,
-        watch=np.where(rng.random(n_classes) < rng.choice([0, 0.05, 0.3, 1]), [near(cells)] * n_classes, np.inf),
-        margin=gate(signals.margin),
-        max_entropy=gate(signals.entropy),
-        escalate_entropy=gate(signals.entropy),
-        watch_order=str(rng.choice(WATCH_ORDERS)),
-    )
 
 
 @unhurried
@@ -104,6 +46,27 @@ def test_routes_are_those_of_the_plain_code_on_hard_rows(n_classes, form):
         proba = np.asarray(hard_rows(n_classes, rng), dtype=form[0], order=form[1])
         assert_same_routes(hard_gates(proba, rng), proba)
         assert_same_routes(lesson_gates(n_classes, watch_order=str(rng.choice(WATCH_ORDERS))), proba)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize("n_classes", [3, 9, 24, 30])
+def test_routes_are_those_of_the_plain_code_where_few_thresholds_differ(n_classes, form):
+    rng = np.random.default_rng(n_classes)
+    # On either side of one half, below which a class that reaches its threshold need not be on top.
+    for common, *others in [
+        (0.8, 0.6, 0.95),
+        (0.6, 0.55, np.inf),
+        (0.8, 0.45, 0.34),
+        (np.inf, 0.8, 0.9),
+        (0.3, 0.9, 0),
+    ]:
+        thresholds = np.full(n_classes, common)
+        thresholds[rng.choice(n_classes, 2, replace=False)] = others
+        levels = (0.3, 0.34, 0.45, *thresholds[(thresholds > 0) & (thresholds < 1)])
+        proba = np.asarray(hard_rows(n_classes, rng, levels), dtype=form[0], order=form[1])
+        for order in WATCH_ORDERS:
+            assert_same_routes(lesson_gates(n_classes, thresholds=thresholds, watch_order=order), proba)
+        assert_same_routes(lesson_gates(n_classes, thresholds=thresholds, margin=None, max_entropy=None), proba)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
