@@ -10,12 +10,31 @@ import platform
 import statistics
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["environment", "optional", "parser", "peak_memory", "ratio", "report", "rounds"]
+import numpy as np
+from threadpoolctl import threadpool_info
+
+__all__ = [
+    "PINS",
+    "compare",
+    "environment",
+    "lines",
+    "optional",
+    "parser",
+    "peak_memory",
+    "ratio",
+    "reached",
+    "report",
+    "rounds",
+    "timed",
+]
 
 Call = Callable[[], Any]
+# One thread for linear algebra, whatever library does it: threads that wait for each other on a busy machine slow peers
+# down by any factor.
+PINS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def rounds(calls: dict[str, Call], n_rounds: int) -> dict[str, list[float]]:
@@ -26,6 +45,9 @@ def rounds(calls: dict[str, Call], n_rounds: int) -> dict[str, list[float]]:
     """
     for call in calls.values():
         call()
+    # What is loaded by now need not be looked through before every call.
+    gc.collect()
+    gc.freeze()
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(n_rounds):
         names = list(calls)
@@ -34,6 +56,7 @@ def rounds(calls: dict[str, Call], n_rounds: int) -> dict[str, list[float]]:
             start = time.perf_counter()
             calls[name]()
             seconds[name].append(time.perf_counter() - start)
+    gc.unfreeze()
     return seconds
 
 
@@ -43,16 +66,81 @@ def ratio(slow: list[float], fast: list[float]) -> dict[str, float]:
     return {"ratio": statistics.median(slow) / statistics.median(fast), "least": min(within), "largest": max(within)}
 
 
-def peak_memory(call: Call) -> float:
-    """Return the most memory that was held at once beyond what was held before, in megabytes."""
+def peak_memory(call: Call, *, beyond_result: bool = False) -> float:
+    """Return the most memory that was held at once beyond what was held before (and the result), in megabytes."""
     gc.collect()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     tracemalloc.reset_peak()
-    call()
+    result = call()
     peak = tracemalloc.get_traced_memory()[1] - before
     tracemalloc.stop()
-    return peak / 1e6
+    return (peak - (result.nbytes if beyond_result else 0)) / 1e6
+
+
+def timed(
+    case: str,
+    ours: list[float],
+    peer: list[float],
+    *,
+    goal: float | None = None,
+    stretch: float | None = None,
+    at_most: bool = False,
+    ours_mb: float | None = None,
+    peer_mb: float | None = None,
+    goal_mb: float | None = None,
+    repeats: int = 1,
+) -> dict[str, Any]:
+    """Return one line of the result: how many times faster we are, or with `at_most` how many times as long we take.
+
+    `stretch` is a goal beyond the goal, and `goal_mb` one for the memory. A call that holds `repeats` of what is
+    measured is told as one of them.
+    """
+    times = ratio(ours, peer) if at_most else ratio(peer, ours)
+    return {
+        "case": case,
+        **times,
+        "at_most": at_most,
+        "goal": goal,
+        "stretch": stretch,
+        "ours_ms": 1e3 * statistics.median(ours) / repeats,
+        "peer_ms": 1e3 * statistics.median(peer) / repeats,
+        "ours_mb": ours_mb,
+        "peer_mb": peer_mb,
+        "goal_mb": goal_mb,
+    }
+
+
+def compare(
+    case: str,
+    ours: Call,
+    peers: Mapping[str, Call],
+    n_rounds: int,
+    *,
+    goals: Mapping[str, float] | None = None,
+    stretch: float | None = None,
+    goal_mb: float | None = None,
+    beyond_result: bool = False,
+    repeats: int = 1,
+) -> list[dict[str, Any]]:
+    """Return one line for each peer, all timed together; peers that `goals` does not name have none."""
+    seconds = rounds({"ours": ours, **peers}, n_rounds)
+    goals = goals or {}
+    ours_mb = peak_memory(ours, beyond_result=beyond_result)
+    return [
+        timed(
+            f"{case} / {name}",
+            seconds["ours"],
+            seconds[name],
+            goal=goals.get(name),
+            stretch=stretch if name in goals else None,
+            ours_mb=ours_mb,
+            peer_mb=peak_memory(peer, beyond_result=beyond_result),
+            goal_mb=goal_mb if name in goals else None,
+            repeats=repeats,
+        )
+        for name, peer in peers.items()
+    ]
 
 
 def optional(name: str) -> Any:
@@ -66,7 +154,7 @@ def optional(name: str) -> Any:
 def environment(*packages: str) -> dict[str, Any]:
     """Return machine, thread settings and versions; None for a package that is absent."""
     versions = {}
-    for package in ("numpy", "scipy", "scikit-learn", *packages):
+    for package in ("numpy", "scipy", "scikit-learn", "scikit-routing", *packages):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -76,7 +164,11 @@ def environment(*packages: str) -> dict[str, Any]:
         "machine": platform.machine(),
         "processor": _processor(),
         "n_cpus": os.cpu_count(),
-        "threads": {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")},
+        "threads": {name: os.environ.get(name) for name in PINS},
+        # Asked of the libraries themselves: a variable that came too late would have no effect.
+        "most_threads": max((pool["num_threads"] for pool in threadpool_info()), default=1),
+        # NumPy sorts several times slower with AVX-512 than without on some processors, and much here is told in sorts.
+        "numpy_simd": np.show_config(mode="dicts")["SIMD Extensions"]["found"],
         "versions": versions,
     }
 
@@ -98,20 +190,48 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return options
 
 
+def reached(case: Mapping[str, Any]) -> bool | None:
+    """Tell whether a line's goals for time and memory are reached; None where there are none."""
+    met = []
+    if case["goal"] is not None:
+        met.append(case["ratio"] <= case["goal"] if case["at_most"] else case["ratio"] >= case["goal"])
+    if case["goal_mb"] is not None:
+        met.append(case["ours_mb"] <= case["goal_mb"])
+    return all(met) if met else None
+
+
+def lines(cases: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+    """Yield the lines as texts: case, ratio, least and largest, goals, ours and peer's in ms and in MB; missed: a *."""
+    for case in cases:
+        digits = 2 if max(case["ratio"], case["goal"] or 0.0) < 3 else 1
+        goal = "" if case["goal"] is None else ("<= " if case["at_most"] else ">= ") + f"{case['goal']:g}"
+        if case["stretch"] is not None:
+            goal += f" ({case['stretch']:g})"
+        memory = "" if case["goal_mb"] is None else f"<= {case['goal_mb']:.3g} MB"
+        yield (
+            case["case"] + (" *" if reached(case) is False else ""),
+            f"{case['ratio']:.{digits}f}",
+            f"{case['least']:.{digits}f}-{case['largest']:.{digits}f}",
+            ", ".join(part for part in (goal, memory) if part),
+            *("" if case[name] is None else f"{case[name]:.4g}" for name in ("ours_ms", "peer_ms")),
+            *("" if case[name] is None else f"{case[name]:.1f}" for name in ("ours_mb", "peer_mb")),
+        )
+
+
 def report(cases: list[dict[str, Any]], machine: dict[str, Any], *, as_json: bool) -> None:
-    """Print the cases as a table or, with the machine, as JSON lines."""
+    """Print the cases as tables or, with the machine, as JSON lines."""
     if as_json:
         for line in (machine, *cases):
             print(json.dumps(line))
         return
-    print(f"{'case':<58}{'times faster':>13}{'least-largest':>16}{'goal':>7}{'ours ms':>10}{'MB':>7}{'peer MB':>9}")
-    for case in cases:
-        spread = f"{case['least']:.1f}-{case['largest']:.1f}"
-        goal = f"{case['goal']:g}" + ("" if case["ratio"] >= case["goal"] else " *")
-        print(
-            f"{case['case']:<58}{case['ratio']:>13.1f}{spread:>16}{goal:>7}{case['ours_ms']:>10.1f}"
-            f"{case['ours_mb']:>7.1f}{case['peer_mb']:>9.1f}"
-        )
+    for at_most, title in ((False, "times faster"), (True, "times as long")):
+        found = list(lines(case for case in cases if case["at_most"] == at_most))
+        if found:
+            rows = [("case", title, "least-largest", "goal", "ours ms", "peer ms", "MB", "peer MB"), *found]
+            widths = [max(len(row[i]) for row in rows) + 2 for i in range(len(rows[0]))]
+            for name, *rest in rows:
+                print(name.ljust(widths[0]) + "".join(f"{part:>{w}}" for part, w in zip(rest, widths[1:], strict=True)))
+            print()
     print("* goal not reached")
     versions = ", ".join(f"{name} {version or 'absent'}" for name, version in machine["versions"].items())
     print(f"Python {machine['python']}, {versions}; {machine['processor']}, {machine['n_cpus']} CPUs")

@@ -8,14 +8,13 @@ two classes, 15% diffuse; where most rows are sure the gain is larger, where mos
 Run with OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1; only the ratios mean anything on a shared machine.
 """  # noqa: D400
 
-import statistics
 import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from _common import environment, parser, peak_memory, ratio, report, rounds
+from _common import compare, environment, parser, peak_memory, report, rounds, timed
 from numpy.typing import NDArray
 from scipy.special import entr
 
@@ -28,7 +27,8 @@ from skroute.routing._gates import ROUTES
 SIZES = [(2_000_000, 3, 6, 15), (500_000, 20, 5, 8), (200_000, 77, 7, 4), (20_000, 1000, 9, 2.6)]
 SMALL = [(n, k) for k in (3, 20, 77, 1000) for n in (1, 10, 100, 500, 501, 2000)]
 FORMS = [("f8", "C"), ("f8", "F"), ("f4", "C"), ("f4", "F")]
-QUICK = 50
+MOST_MB = 16
+QUICK, QUICK_FORMS = 10, FORMS[:2]
 
 
 def make_proba(n_rows: int, n_classes: int, dtype: str, order: Any, seed: int = 0) -> NDArray[Any]:
@@ -94,7 +94,7 @@ def plain_routes(
 
 def time_gates(
     n_rows: int, n_classes: int, goals: tuple[float, float], form: tuple[str, str], n_rounds: int
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+) -> list[dict[str, Any]]:
     """Compare with two plain codes; and count ours, and its check alone, in reads of the matrix."""
     proba, policy = make_proba(n_rows, n_classes, *form), make_policy(n_classes)
 
@@ -116,58 +116,59 @@ def time_gates(
     calls = {"ours": ours, "log": by_log, "entr": by_entr, "check": check, "read": proba.sum}
     seconds = rounds(calls, n_rounds)
     what = f"{n_rows} x {n_classes} {form[0]} {form[1]}-order"
-    shared = {"ours_ms": 1e3 * statistics.median(seconds["ours"]), "ours_mb": peak_memory(ours) - ours().nbytes / 1e6}
+    memory = {name: peak_memory(calls[name], beyond_result=True) for name in ("ours", "log", "entr")}
     cases = [
-        {"case": f"{what} / {name}", **ratio(seconds[peer], seconds["ours"]), "goal": goals[0], **shared,
-         "peer_mb": peak_memory(calls[peer]) - ours().nbytes / 1e6}
+        timed(f"gates, {what} / {name}", seconds["ours"], seconds[peer], goal=goals[0], ours_mb=memory["ours"],
+              peer_mb=memory[peer], goal_mb=MOST_MB)
         for name, peer in (("partition and np.log", "log"), ("partition and entr", "entr"))
     ]  # fmt: skip
-    reads = {"case": what, **ratio(seconds["ours"], seconds["read"]), "goal": goals[1]}
-    reads["check"] = ratio(seconds["check"], seconds["read"])["ratio"]
-    return cases, reads
+    cases.append(
+        timed(f"gates, {what} / one read", seconds["ours"], seconds["read"], goal=goals[1], at_most=True,
+              ours_mb=memory["ours"])
+    )  # fmt: skip
+    cases.append(timed(f"their check alone, {what} / one read", seconds["check"], seconds["read"], at_most=True))
+    return cases
 
 
-def time_small(n_rows: int, n_classes: int, n_rounds: int) -> dict[str, Any]:
-    """Compare with the plain path of the library itself, on inputs for which speed is a matter of calls."""
+def time_small(n_rows: int, n_classes: int, n_rounds: int) -> list[dict[str, Any]]:
+    """Compare with the plain path of the library itself, on inputs for which speed is a matter of calls.
+
+    The code by hand checks nothing, and of a few rows a check takes longer than the gates: no goal there.
+    """
     proba, policy = make_proba(n_rows, n_classes, "f8", "C"), make_policy(n_classes)
     names, repeats = np.array(ROUTES), max(1, 20_000 // (n_rows * n_classes + 500))
 
-    def ours() -> None:
-        for _ in range(repeats):
-            policy.decide(proba)
+    def repeated(call: Callable[[], Any]) -> Callable[[], None]:
+        def calls() -> None:
+            for _ in range(repeats):
+                call()
 
-    def plain() -> None:
-        for _ in range(repeats):
-            names[policy._decision(proba).route]
+        return calls
 
-    seconds = rounds({"ours": ours, "plain": plain}, 3 * n_rounds)
-    return {
-        "case": f"{n_rows} x {n_classes} f8 C-order / plain code of the library",
-        **ratio(seconds["plain"], seconds["ours"]),
-        "goal": 1,
-        "ours_ms": 1e3 * statistics.median(seconds["ours"]) / repeats,
-        "ours_mb": peak_memory(lambda: policy.decide(proba)),
-        "peer_mb": peak_memory(lambda: policy._decision(proba)),
-    }
+    plain = "plain code of the library"
+    return compare(
+        f"gates, {n_rows} x {n_classes} f8 C-order",
+        repeated(lambda: policy.decide(proba)),
+        {
+            plain: repeated(lambda: names[policy._decision(proba).route]),
+            "partition and np.log": repeated(lambda: plain_routes(proba, policy, log_entropy)),
+        },
+        3 * n_rounds,
+        goals={plain: 1},
+        repeats=repeats,
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
     options = parser(__doc__).parse_args(argv)
-    cases, reads = [], []
-    for form in FORMS:
+    cases = []
+    for form in QUICK_FORMS if options.quick else FORMS:
         for n_rows, n_classes, faster, at_most in SIZES:
             size = n_rows // (QUICK if options.quick else 1)
-            found, in_reads = time_gates(size, n_classes, (faster, at_most), form, options.rounds)
-            cases += found
-            reads.append(in_reads)
-    cases += [time_small(n_rows, n_classes, options.rounds) for n_rows, n_classes in SMALL]
+            cases += time_gates(size, n_classes, (faster, at_most), form, options.rounds)
+    for n_rows, n_classes in SMALL:
+        cases += time_small(n_rows, n_classes, options.rounds)
     report(cases, environment(), as_json=options.json)
-    if not options.json:
-        print(f"\n{'case':<40}{'reads':>8}{'least-largest':>16}{'at most':>9}{'check alone':>13}")
-        for case in reads:
-            spread = f"{case['least']:.1f}-{case['largest']:.1f}"
-            goal = f"{case['goal']:g}" + ("" if case["ratio"] <= case["goal"] else " *")
-            print(f"{case['case']:<40}{case['ratio']:>8.1f}{spread:>16}{goal:>9}{case['check']:>13.1f}")
     return 0
 
 

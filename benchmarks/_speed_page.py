@@ -1,0 +1,145 @@
+"""The page and the plot of the benchmarks of speed."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from _common import lines, reached
+
+__all__ = ["table", "write_page", "write_plot"]
+
+OURS_COLOUR, PEER_COLOUR = "#c8501e", "#3b6ea5"
+MARKS = {True: "reached", False: "**no**", None: ""}
+HEADS = {
+    False: ("case / peer", "times faster", "least-largest", "goal", "reached", "ours ms", "peer ms", "MB", "peer MB"),
+    True: ("case / unit", "times as long", "least-largest", "goal", "reached", "ours ms", "unit ms", "MB", "unit MB"),
+}
+READING = """\
+Ratios are those of medians, from {n_rounds} rounds (more where a call is short) in which all peers take turns; beside
+them the least and the largest ratio within a round. A goal in brackets is one to stretch for. Linear algebra runs in
+one thread. MB is the most that is held at once beyond the inputs; for gates and calibration beyond the result too.
+"By hand" is what one would write with NumPy and SciPy, without any check of the input. Only ratios mean anything: the
+machine is shared.
+
+Of small inputs to the gates (up to 2000 rows) the goal is to be no slower than the plain code of the library itself;
+where it runs that very code, the ratio is 1 give or take the noise, on either side of the goal.
+
+Goals in sorts, and those of isotonic fits, depend on how fast NumPy sorts. Measured on an AMD EPYC with NumPy 2.4.6: a
+million doubles in 53 ms as it comes, in 9 ms with its AVX-512 code switched off (`NPY_DISABLE_CPU_FEATURES`); the
+partition of the gates by hand gains as much."""
+QUICK = "From a quick run, on sizes far below those that the goals are for: it shows that all runs, not how fast."
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table in Markdown; numbers to the right."""
+    head = list(head)
+    body = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in body)
+
+
+def tables_of(cases: list[Mapping[str, Any]]) -> list[str]:
+    """Return one table of times faster and one of times as long, where there are such cases."""
+    found = []
+    for at_most, head in HEADS.items():
+        some = [case for case in cases if case["at_most"] == at_most]
+        rows = []
+        for case, (name, times, spread, goal, *rest) in zip(some, lines(some), strict=True):
+            rows.append((name.removesuffix(" *"), times, spread, goal, MARKS[reached(case)], *rest))
+        if rows:
+            found.append(table(head, rows))
+    return found
+
+
+def growth_table(cases: list[Mapping[str, Any]]) -> str:
+    """Return the slopes and the largest sizes."""
+    head = ("work", "whose", "against", "slope of time", "slope of memory", "largest", "ms", "MB")
+    rows = [
+        (line["growth"], line["whose"], line["against"], f"{line['slope']:.2f}", f"{line['slope_mb']:.2f}",
+         f"{line['n'][-1]} x {line['k'][-1]}", f"{line['ms'][-1]:.4g}", f"{line['mb'][-1]:.1f}")
+        for line in cases
+    ]  # fmt: skip
+    return table(head, rows)
+
+
+def missed(results: Mapping[str, Any]) -> str:
+    """Return how many goals are reached, and a list of those that are not."""
+    cases = [case for result in results.values() for case in result["cases"] if "ratio" in case]
+    judged = [case for case in cases if reached(case) is not None]
+    short = [case for case in judged if reached(case) is False]
+    text = [f"{len(judged) - len(short)} of {len(judged)} goals are reached."]
+    if short:
+        names = (f"- {name.removesuffix(' *')}: {times} (goal {goal})" for name, times, _, goal, *_ in lines(short))
+        text.append("Not reached:\n\n" + "\n".join(names))
+    return "\n\n".join(text)
+
+
+def write_page(path: Path, results: Mapping[str, Any], *, quick: bool, n_rounds: int) -> None:
+    """Write the page."""
+    machines = [result["machine"] for result in results.values()]
+    versions = {name: version for machine in machines for name, version in machine["versions"].items()}
+    parts = [
+        "# Speed",
+        f"Written by `python -m benchmarks{' --quick --write' if quick else ''}`; all figures are in "
+        "[speed.json](speed.json).",
+        *([QUICK] if quick else []),
+        READING.format(n_rounds=n_rounds),
+        "## Goals",
+        missed(results),
+    ]
+    for name, result in results.items():
+        parts += [f"## {name.replace('_', ' ').capitalize()}", f"{result['question']} (`benchmarks/bench_{name}.py`)"]
+        if name == "growth":
+            parts += ["![Time and memory against rows and classes](speed_growth.png)", growth_table(result["cases"])]
+        else:
+            parts += tables_of(result["cases"])
+    seconds = sum(result["seconds"] for result in results.values())
+    parts.append(
+        f"Python {machines[0]['python']}, "
+        + ", ".join(f"{name} {version or 'absent'}" for name, version in versions.items())
+        + f"; {machines[0]['processor']}, {machines[0]['n_cpus']} CPUs, at most "
+        f"{max(machine['most_threads'] for machine in machines)} thread; {seconds / 60:.0f} minutes."
+    )
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def write_plot(path: Path, cases: list[Mapping[str, Any]]) -> None:
+    """Draw time and memory against rows and against classes, ours and what is written by hand."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    works = list(dict.fromkeys(line["growth"] for line in cases))
+    shapes = dict(zip(works, ("o", "s", "^"), strict=True))
+    with plt.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+        figure, axes = plt.subplots(2, 2, figsize=(11, 7.5), sharex="col", layout="constrained")
+        for column, against in enumerate(("rows", "classes")):
+            some = [line for line in cases if line["against"] == against]
+            for row, (cost, unit) in enumerate((("ms", "milliseconds"), ("mb", "MB"))):
+                draw(axes[row, column], some, cost, shapes)
+                axes[row, column].set_ylabel(unit)
+            n, k = some[0]["n"], some[0]["k"]
+            held = f"{k[0]} classes" if against == "rows" else f"{n[0] * k[0]:.1e} numbers in all"
+            axes[0, column].set_title(f"Against {against}, {held}")
+            axes[1, column].set_xlabel(f"number of {against}")
+        axes[0, 0].legend(frameon=False, fontsize=7.5)
+        figure.savefig(path, dpi=120)
+        plt.close(figure)
+
+
+def draw(axis: Any, some: list[Mapping[str, Any]], cost: str, shapes: Mapping[str, str]) -> None:
+    """Draw one panel."""
+    for line in some:
+        ours = line["whose"] == "ours"
+        axis.loglog(
+            line["n" if line["against"] == "rows" else "k"],
+            line[cost],
+            color=OURS_COLOUR if ours else PEER_COLOUR,
+            ls="-" if ours else "--",
+            marker=shapes[line["growth"]],
+            ms=4,
+            lw=1.3,
+            label=f"{line['growth']}, {line['whose']} (slope {line['slope']:.2f})",
+        )
+    axis.grid(color="0.92", zorder=0)
+    axis.set_axisbelow(True)
