@@ -106,15 +106,15 @@ def _smooth_error(stated: NDArray[np.float64], right: NDArray[np.bool_], weight:
         kernel = np.exp(-0.5 * (bandwidth * felt) ** 2)
         return float(np.abs(idct(spectrum[: len(felt)] * kernel, type=2, n=N_CELLS)).sum())
 
-    return min(1.0, error(_fixed_point(error)))
+    return min(1.0, _at_fixed_point(error))
 
 
-def _fixed_point(error: Callable[[float], float]) -> float:
-    """Return the bandwidth that equals the error at it, or `LEAST_BANDWIDTH` where the error falls below that."""
+def _at_fixed_point(error: Callable[[float], float]) -> float:
+    """Return the error at the bandwidth that equals it, or at `LEAST_BANDWIDTH` where it falls below that."""
     low = LEAST_BANDWIDTH
     at_low = error(low)
     if at_low <= low:
-        return low
+        return at_low
     # The error falls and the bandwidth rises, so they cross once, between the least bandwidth and the largest error
     # (but for rounding where every row is off by the same). Over the logarithm of the bandwidth, the error's own
     # logarithm is flat where the model is off, and straight where it errs by chance: lines through the last two points
@@ -125,7 +125,7 @@ def _fixed_point(error: Callable[[float], float]) -> float:
     for _ in range(MOST_STEPS):
         found = error(bandwidth)
         if abs(found - bandwidth) <= ACCURACY:
-            break
+            return found
         low, high = (bandwidth, high) if found > bandwidth else (low, bandwidth)
         points.append((np.log(bandwidth), np.log(found / bandwidth)))
         (x, f), (last_x, last_f) = points[-2:]
@@ -133,7 +133,7 @@ def _fixed_point(error: Callable[[float], float]) -> float:
         bandwidth = float(np.exp(step))
         if not low < bandwidth < high:
             bandwidth = float(np.sqrt(low * high))
-    return bandwidth
+    return error(bandwidth)
 
 
 def _on_grid(positions: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._rows import clean_blocks
+from skroute._rows import bits_of, checked, row_sums
 from skroute.reliability._bins import assign_bins
 from skroute.reliability._sums import GRID, GRID_BITS, STATISTICS
 
@@ -25,6 +25,7 @@ ROUNDER = 1.5 * 2.0 ** (52 - GRID_BITS)
 UNIT, PACKED_ROWS = 64.0, 63
 # Rows that are added to one another side by side, see `_column_units`.
 FOLD = 63
+ONE_BITS = bits_of(np.ones(1))[0]
 # With more classes, and a smaller share of probabilities above the first bin, that bin is what the others leave. With
 # fewer, picking those out costs more than it saves.
 FEW_CLASSES, SPARSE_SHARE = 16, 0.25
@@ -54,8 +55,17 @@ def classwise_sums(
     total = np.zeros((3, n_classes, n_bins), dtype=object)
     chunk = np.zeros((3, n_classes * n_bins), dtype=np.int64)
     held = 0
-    for rows, block in clean_blocks(values, "y_prob", work.n_rows):
-        _add_block(chunk, np.ascontiguousarray(block, dtype=np.float64), truth[rows], edges, work)
+    for start in range(0, len(values), work.n_rows):
+        rows = slice(start, min(start + work.n_rows, len(values)))
+        block = np.ascontiguousarray(values[rows], dtype=np.float64)
+        above = _above_first(block, edges, work) if n_classes > FEW_CLASSES else None
+        # Whatever is no number in [0, 1] is among those above.
+        suspects = bits_of(block.reshape(-1) if above is None else block.reshape(-1).take(above))
+        within = bool(suspects.max(initial=0) <= ONE_BITS)
+        block = checked(block, row_sums(block), within, values, "y_prob")
+        if above is not None and not within:
+            above = _above_first(block, edges, work)
+        _add_block(chunk, block, truth[rows], edges, work, above)
         held += len(block)
         if held >= CHUNK or rows.stop == len(values):
             total = total + chunk.reshape(total.shape).astype(object)
@@ -87,23 +97,31 @@ class _Workspace:
         self.cells = cells.reshape(-1).astype(np.int32)
 
 
+def _above_first(values: NDArray[np.float64], edges: NDArray[np.float64], work: _Workspace) -> NDArray[np.intp]:
+    """Return the places of all that does not lie in the first bin, or that is no number in [0, 1].
+
+    Positive floats are ordered like their bits, and a sign or a NaN has larger bits.
+    """
+    first_edge = np.array([edges[1] if len(edges) > 2 else np.inf])
+    bits = bits_of(values.reshape(-1))
+    return np.flatnonzero(np.greater_equal(bits, bits_of(first_edge)[0], out=work.flags[: bits.size]))
+
+
 def _add_block(
     sums: NDArray[np.int64],
     values: NDArray[np.float64],
     truth: NDArray[np.intp],
     edges: NDArray[np.float64],
     work: _Workspace,
+    above: NDArray[np.intp] | None,
 ) -> None:
-    """Add number, hits and units of confidence of a block of rows, in C order."""
+    """Add number, hits and units of confidence of a block of rows, in C order; `above` are places in it."""
     n_rows, n_classes = values.shape
     n_bins, flat = len(edges) - 1, values.reshape(-1)
     true_places = work.row_start[:n_rows] + truth
     n_cells = n_classes * n_bins
-    above = None
-    if n_classes > FEW_CLASSES:
-        above = np.greater_equal(flat, edges[1] if n_bins > 1 else np.inf, out=work.flags[: flat.size])
-    if above is not None and np.count_nonzero(above) <= SPARSE_SHARE * flat.size:
-        count, confidence = _sparse(values, np.flatnonzero(above), edges, work)
+    if above is not None and len(above) <= SPARSE_SHARE * flat.size:
+        count, confidence = _sparse(values, above, edges, work)
         true_cells = truth * n_bins + assign_bins(flat.take(true_places), edges)
     else:
         bins = assign_bins(flat, edges, (work.places[: flat.size], work.near[: flat.size]))

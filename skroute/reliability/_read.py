@@ -21,8 +21,8 @@ from skroute._validation import (
 
 __all__ = ["read_outcomes"]
 
-# Numbers looked at in one go.
-BLOCK = 2**17
+# Labels looked at in one go.
+BLOCK = 2**12
 
 
 def read_outcomes(
@@ -97,8 +97,9 @@ def _distinct(labels: NDArray[Any], name: str) -> NDArray[Any]:
 def _distinct_whole_numbers(labels: NDArray[Any], candidates: NDArray[Any]) -> NDArray[Any]:
     """Return the candidates, all whole numbers from the least to the largest label, that do occur."""
     found = np.zeros(len(candidates), dtype=bool)
-    for start in range(0, len(labels), BLOCK):
-        found[labels[start : start + BLOCK].astype(np.intp) - int(candidates[0])] = True
+    size = max(BLOCK, len(candidates))
+    for start in range(0, len(labels), size):
+        found[labels[start : start + size].astype(np.intp) - int(candidates[0])] = True
         # Most often the first block shows that there are no gaps.
         if found.all():
             break
