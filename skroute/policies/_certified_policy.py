@@ -165,9 +165,9 @@ class CertifiedPolicy(BasePolicy):
             Probabilities of other rows, for example unlabelled ones. They say where to look, which makes the
             guarantee exact, provided that neither model nor calibrator has learned from the rows of `proba`.
         weights : {"auto", "frequency", "importance"}, default="auto"
-            What the weights mean: so many equal rows each, or the importance of one row, which is bet on and takes more
-            rows. "auto": frequencies if all are whole. A row that was reviewed with probability 0.02 has the whole
-            weight 50 and is no 50 rows: pass "importance".
+            What the weights mean: so many equal rows each, or the importance of one row, which is bet on (none is
+            taken to be heavier than the heaviest given) and takes more rows. "auto": frequencies if all are whole. A
+            row that was reviewed with probability 0.02 has the whole weight 50 and is no 50 rows: pass "importance".
 
         Returns
         -------

@@ -21,6 +21,9 @@ class GatedRows:
         top, self.confidence = decision.signals.top, decision.signals.confidence
         n_classes = values.shape[1]
         self.on_top = np.bincount(top, weight, n_classes)
+        # Of all rows: the heavy ones that would be wrong in a class need not be among the few that were drawn of it.
+        varied = weight is not None and len(weight) > 0 and weight.min() < weight.max()
+        self.largest_weight = float(weight.max()) if weight is not None and varied else None
         passed = np.flatnonzero(decision.route == AUTO)
         # Sorted once for all classes; small integers by radix, in linear time.
         narrow = top[passed].astype(np.uint8 if n_classes <= 2**8 else np.uint16 if n_classes <= 2**16 else np.intp)
@@ -48,7 +51,7 @@ def state_error(
     wrong = np.asarray(codes)[part] != place
     found = certify_class(
         rows.confidence[part], wrong, max_error=max_error, risk=risk, reference=reference,
-        weight=None if weight is None else weight[part], weights=weights,
+        weight=None if weight is None else weight[part], weights=weights, largest_weight=rows.largest_weight,
     )  # fmt: skip
     above = part[rows.confidence[part] >= found.threshold]
     # By weight, as the rows on top: importances are no counts of rows.

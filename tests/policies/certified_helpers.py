@@ -52,6 +52,7 @@ def expected(policy, proba, y, label, target, *, reference=None, weight=None, we
         reference=None if reference is None else reference[part(reference)].max(axis=1),
         weight=None if weight is None else weight[chosen],
         weights=weights,
+        largest_weight=weight.max() if weights == "importance" else None,
     )
 
 

@@ -58,6 +58,21 @@ def test_other_weights_are_importances():
     assert record["errors"] == (proba[y == "vpn", 2] < level.level).sum()
 
 
+def test_no_class_is_taken_to_hold_only_the_heavy_rows_that_were_drawn_of_it():
+    """Rows of weight 30 are mostly wrong and rare: a class of which none was drawn must not look certain."""
+    certified = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        proba = rng.dirichlet(np.full(3, 0.3), 1500)
+        heavy = rng.random(1500) < 0.003
+        wrong = rng.random(1500) < np.where(heavy, 0.6, 0.01)
+        weight = np.where(heavy, 30.0, 1.0) + 0.01 * rng.random(1500)
+        # By weight, .059 of any rows are wrong.
+        policy = quietly(CertifiedPolicy(0.05), proba, (proba.argmax(axis=1) + wrong) % 3, sample_weight=weight)
+        certified += "certified" in policy.certificates_.status
+    assert certified <= 1
+
+
 @pytest.mark.parametrize(
     ("weight", "message"),
     [
