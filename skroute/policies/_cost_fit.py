@@ -112,6 +112,7 @@ class GateSearch:
         self.by_class = score_order(signals.confidence, signals.top, len(self.given.thresholds))
         fixed = self.given.thresholds[signals.top]
         self.is_fixed = ~np.isnan(fixed)
+        self.has_fixed = bool(self.is_fixed.any())
         self.passes_fixed = signals.confidence >= fixed
         # The classes whose watch is searched.
         free = np.isnan(self.given.watch) & (self.watch_order != "flag")
@@ -152,9 +153,11 @@ class GateSearch:
     def swept(self, numbers: Numbers) -> tuple[float, Numbers]:
         """Return the least cost over all thresholds, and the numbers with them."""
         cost, barred = self.ungated(*self.fired(numbers.watch), numbers.escalate_entropy)
-        delta = np.where(self.open_rows(numbers) & ~barred, self.rows.auto - cost, 0.0)
-        given = float(delta[self.is_fixed & self.passes_fixed].sum())
-        delta[self.is_fixed] = 0.0
+        delta = (self.rows.auto - cost) * (self.open_rows(numbers) & ~barred)
+        given = 0.0
+        if self.has_fixed:
+            given = float(delta[self.is_fixed & self.passes_fixed].sum())
+            delta[self.is_fixed] = 0.0
         found, change = best_thresholds(self.by_class, delta)
         thresholds = np.where(np.isnan(self.given.thresholds), found, self.given.thresholds)
         return float(cost.sum()) + given + float(change.sum()), replace(numbers, thresholds=thresholds)
