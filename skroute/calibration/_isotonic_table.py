@@ -102,9 +102,8 @@ class IsotonicTable:
             return places.astype(np.int64)
         # Differences are rounded, but never fall while the values rise.
         near = 0.5 - np.abs(values - 0.5) if self.mirrored else values
-        # Adding 0.0 turns -0.0 into 0.0, whose bits are those of 0. Those of negative numbers are negative.
-        cells: NDArray[np.int64] = (near + 0.0).view(np.int64)
-        cells >>= FRACTION_BITS - self.n_bits
+        # The bits of negative numbers, and of -0.0, are negative: they end in the first cell.
+        cells: NDArray[np.int64] = near.view(np.int64) >> (FRACTION_BITS - self.n_bits)
         cells -= ((EXPONENT_BIAS - LEAST_EXPONENT) << self.n_bits) - 1
         np.clip(cells, 0, self.n_cells - 1, out=cells)
         if self.mirrored:

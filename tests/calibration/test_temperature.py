@@ -154,3 +154,13 @@ def test_without_a_floor_exact_zeros_keep_probability_zero():
 def test_bad_input_is_named(scores, y, classes, message):
     with pytest.raises(ValueError, match=message):
         TemperatureCalibrator().fit(scores, y, classes=classes)
+
+
+@pytest.mark.parametrize("beta", [0.5, 20.0, 22.0, 1e3, 22026.0])
+@pytest.mark.parametrize("n_rows", [1, 2000])
+def test_powers_too_small_for_a_float_leave_the_shares_of_a_row_as_they_are(beta, n_rows):
+    proba = np.tile([[0.36, 0.33, 0.31, 0.0], [0.0, 0.0, 0.0, 1.0]], (n_rows, 1))
+    calibrator = TemperatureCalibrator().fit(proba[:2], [0, 3], classes=range(4))
+    calibrator.beta_ = beta
+    expected = softmax(beta * np.log(proba + 1e-12), axis=1)
+    assert_allclose(calibrator.predict_proba(proba), expected, rtol=1e-11, atol=1e-300)
