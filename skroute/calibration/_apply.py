@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from skroute._rows import ROWS_AT_ONCE, row_sums
 
-__all__ = ["Floats", "Map", "by_blocks", "divide_rows", "logistic", "spread_rows"]
+__all__ = ["Floats", "Map", "all_finite", "block_rows", "by_blocks", "divide_rows", "logistic", "spread_rows"]
 
 # Named, because Python would build the type anew for each inner function, which takes longer than calibrating a row.
 Floats = NDArray[np.float64]
@@ -29,13 +29,19 @@ LEAST_SUM = 1e-290
 def by_blocks(function: Map, scores: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Return the probabilities that a function gives to rows of scores; None where a score is not finite."""
     proba = np.empty(scores.shape)
-    size = len(scores) if scores.size <= FEW_VALUES else block_rows(scores.shape[1])
+    size = max(len(scores), 1) if scores.size <= FEW_VALUES else block_rows(scores.shape[1])
     for start in range(0, len(scores), size):
         rows = slice(start, start + size)
         if not np.isfinite(scores[rows]).all():
             return None
         function(scores[rows], proba[rows])
     return proba
+
+
+def all_finite(values: NDArray[np.float64]) -> bool:
+    """Return whether all values of a matrix are finite, without a temporary of its size."""
+    size = block_rows(values.shape[1])
+    return all(bool(np.isfinite(values[start : start + size]).all()) for start in range(0, len(values), size))
 
 
 def block_rows(n_columns: int) -> int:

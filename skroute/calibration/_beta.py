@@ -148,8 +148,9 @@ def _log_features(values: NDArray[np.float64], *, from_proba: bool) -> tuple[NDA
 
 
 def _merge_equal(
-    values: NDArray[np.float64], positive: NDArray[np.bool_], weight: NDArray[np.float64], from_proba: bool
+    values: NDArray[np.float64], positive: NDArray[np.bool_], weight: NDArray[np.float64] | None, from_proba: bool
 ) -> _Rows:
+    weight = np.ones(len(values)) if weight is None else weight
     # Among equal scores by weight as well, so that not even the last digit of a sum depends on the order of rows; sums
     # of whole numbers are exact without.
     whole = (weight == np.floor(weight)).all() and weight.sum() < 2.0**53

@@ -12,8 +12,8 @@ from skroute.calibration._apply import Map
 from skroute.calibration._isotonic_fit import isotonic_knots
 from skroute.calibration._isotonic_table import IsotonicTable
 from skroute.calibration._one_class import OneClassCalibrator
+from skroute.calibration._platt import fit_platt
 from skroute.calibration._scores import check_one_vs_rest, is_proba
-from skroute.calibration._sigmoid import fit_platt
 
 __all__ = ["IsotonicCalibrator"]
 
@@ -107,7 +107,7 @@ class IsotonicCalibrator(OneClassCalibrator):
 
 
 def _belief(
-    scores: NDArray[np.float64], positive: NDArray[np.bool_], weight: NDArray[np.float64]
+    scores: NDArray[np.float64], positive: NDArray[np.bool_], weight: NDArray[np.float64] | None
 ) -> NDArray[np.float64]:
     """Return what was believed of each row before: its probability, or the best sigmoid of its decision value."""
     if is_proba(scores, "auto", "IsotonicCalibrator"):

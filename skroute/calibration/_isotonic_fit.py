@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
+from skroute.calibration._isotonic_sift import sift
+
 __all__ = ["isotonic_knots"]
 
 # Scores closer than this to the least of a group are one score, as in scikit-learn. Softmax leaves such differences
@@ -15,6 +17,8 @@ TIE = 1e-15
 SAME = 1e-12
 # Whole numbers below are exact, and so are their sums.
 MOST_EXACT = 2.0**53
+# Rows from which sifting them costs less than sorting them.
+MANY_ROWS = 2**13
 
 
 class _Points(NamedTuple):
@@ -37,7 +41,7 @@ class _Points(NamedTuple):
 def isotonic_knots(
     scores: NDArray[np.float64],
     target: NDArray[np.float64] | NDArray[np.bool_],
-    weight: NDArray[np.float64],
+    weight: NDArray[np.float64] | None = None,
     *,
     prior: NDArray[np.float64] | None = None,
     shrinkage: float = 0.0,
@@ -52,8 +56,8 @@ def isotonic_knots(
         Finite scores; at least one. Scores within 1e-15 of the least of a group count as equal.
     target : ndarray of shape (n_samples,)
         What to predict, in [0, 1] or boolean.
-    weight : ndarray of shape (n_samples,)
-        Positive weights.
+    weight : ndarray of shape (n_samples,), default=None
+        Positive weights. None counts every row once.
     prior : ndarray of shape (n_samples,), default=None
         What was believed of each row before, in [0, 1]. Needed where `shrinkage` is positive.
     shrinkage : float, default=0.0
@@ -82,14 +86,21 @@ def isotonic_knots(
     --------
     >>> import numpy as np
     >>> from skroute.calibration._isotonic_fit import isotonic_knots
-    >>> x, y = isotonic_knots(np.array([0.1, 0.3, 0.6, 0.9]), np.array([0.0, 1.0, 0.0, 1.0]), np.ones(4))
+    >>> x, y = isotonic_knots(np.array([0.1, 0.3, 0.6, 0.9]), np.array([0.0, 1.0, 0.0, 1.0]))
     >>> x.tolist(), y.tolist()
     ([0.1, 0.3, 0.6, 0.9], [0.0, 0.5, 0.5, 1.0])
     """
     if shrinkage > 0.0 and prior is None:
         raise ValueError("prior must be given where shrinkage is positive.")
-    if shrinkage == 0.0 and _is_packable(scores, target, weight):
-        points = _packed_points(scores, target.astype(np.bool_, copy=False))
+    if weight is not None and (weight == 1.0).all():
+        weight = None
+    if shrinkage == 0.0 and _counts_labels(target, weight):
+        labels = target.astype(np.bool_, copy=False)
+        sifted = _sifted_blocks(scores, labels, weight) if len(scores) >= MANY_ROWS else None
+        if sifted is not None:
+            return _knots(sifted, sifted.target / sifted.weight)
+        packed = weight is None and scores.min() >= 0.0 and scores.max() < 2.0
+        points = _packed_points(scores, labels) if packed else _sorted_points(scores, labels, weight, np.zeros(1))
     else:
         points = _sorted_points(scores, target, weight, np.zeros(1) if prior is None else prior)
     blocks, value = _pool_violators(points, points.target / points.weight)
@@ -99,6 +110,11 @@ def isotonic_knots(
         prior_mean = blocks.prior / blocks.weight
         shrunk = (blocks.target + shrinkage * prior_mean) / (blocks.weight + shrinkage)
         blocks, value = _pool_violators(blocks, shrunk)
+    return _knots(blocks, value)
+
+
+def _knots(blocks: _Points, value: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return both ends of every block, and its value there."""
     x = np.column_stack([blocks.first, blocks.last]).ravel()
     # A block of one score has one knot.
     kept = np.append(True, x[1:] != x[:-1])
@@ -112,11 +128,45 @@ def _pool_violators(points: _Points, value: NDArray[np.float64]) -> tuple[_Point
     return points.pool(starts), best.x[starts]
 
 
-def _is_packable(
-    scores: NDArray[np.float64], target: NDArray[np.float64] | NDArray[np.bool_], weight: NDArray[np.float64]
-) -> bool:
-    inside = scores.min() >= 0.0 and scores.max() < 2.0
-    return bool(inside and target.dtype == np.bool_ and (weight == 1.0).all())
+def _counts_labels(target: NDArray[np.float64] | NDArray[np.bool_], weight: NDArray[np.float64] | None) -> bool:
+    """Tell whether all sums of targets are sums of whole numbers, which do not round."""
+    whole = weight is None or bool((weight == np.floor(weight)).all() and weight.sum() < MOST_EXACT)
+    return whole and target.dtype == np.bool_
+
+
+def _sifted_blocks(
+    scores: NDArray[np.float64], target: NDArray[np.bool_], weight: NDArray[np.float64] | None
+) -> _Points | None:
+    """Return the blocks of constant value, found without sorting all rows; None where that may be wrong.
+
+    Scores that are not equal count as apart here. So the function found is at least as good as the one that gives
+    scores closer than the tolerance one value; it is that one if no block of its ends within such a group.
+    """
+    sifted = sift(scores, target, weight)
+    if sifted is None:
+        return None
+    x = scores.take(sifted.rows)
+    order = np.argsort(x)
+    x, rows = x.take(order), sifted.rows.take(order)
+    ones = target.take(rows).astype(np.float64)
+    every = np.ones(len(rows)) if weight is None else weight.take(rows)
+    starts = np.flatnonzero(np.append(True, x[1:] != x[:-1])[: len(x)])
+    by_row = _Points(x, x, every, every * ones, np.zeros(len(rows))).pool(starts)
+    # What was left out has its place between them.
+    left = np.flatnonzero(sifted.sums.any(axis=0))
+    score, (zeros, ones) = sifted.score[left], sifted.sums[:, left]
+    by_slot = _Points(score, score, zeros + ones, ones, np.zeros(len(left)))
+    place = np.argsort(np.concatenate([sifted.slot.take(order).take(starts), left]), kind="stable")
+    points = _Points(*(np.concatenate(parts).take(place) + 0.0 for parts in zip(by_row, by_slot, strict=True)))
+    blocks, _ = _pool_violators(points, points.target / points.weight)
+    # By their sums, which are exact; the values come with the rounding of many steps.
+    blocks = blocks.pool(np.append(0, np.flatnonzero(np.diff(blocks.target / blocks.weight) > 0.0) + 1))
+    # The score that follows the last one of a block begins the next block; the one before may be of the last one's
+    # group. Both are known, since a row is left over with its neighbours.
+    known = points.first[~np.isnan(points.first)]
+    apart = np.diff(known, prepend=-np.inf, append=np.inf) >= TIE
+    stands_apart = np.append(apart[1:] & apart[:-1], False)
+    return blocks if stands_apart[np.searchsorted(known, blocks.last)].all() else None
 
 
 def _packed_points(scores: NDArray[np.float64], target: NDArray[np.bool_]) -> _Points:
@@ -156,9 +206,10 @@ def _binary_runs(x: NDArray[np.float64], label: NDArray[np.bool_]) -> _Points:
 def _sorted_points(
     scores: NDArray[np.float64],
     target: NDArray[np.float64] | NDArray[np.bool_],
-    weight: NDArray[np.float64],
+    weight: NDArray[np.float64] | None,
     prior: NDArray[np.float64],
 ) -> _Points:
+    weight = np.ones(len(scores)) if weight is None else weight
     columns = [weight, weight * target, weight * prior]
     order = np.argsort(scores)
     x = scores[order] + 0.0

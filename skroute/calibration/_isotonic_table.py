@@ -21,8 +21,8 @@ __all__ = ["IsotonicTable"]
 
 Knots = tuple[NDArray[np.float64], NDArray[np.float64]]
 
-# Numbers below 2**-20 share a cell.
-LEAST_EXPONENT = 20
+# Octaves below 1 with cells of their own; what is smaller shares a cell. All but few of the knots lie above it.
+LEAST_OCTAVES, MOST_OCTAVES, FEW_KNOTS = 8, 40, 0.02
 FRACTION_BITS, EXPONENT_BIAS = 52, 1023
 # At least so many values to come for each cell: filling the table must not cost more than it saves.
 VALUES_A_CELL = 2
@@ -49,11 +49,12 @@ class IsotonicTable:
 
     def __init__(self, knots: Sequence[Knots], n_rows: int) -> None:
         n_columns = len(knots)
-        self.n_bits = _n_bits(knots, n_rows)
         self.by_bits = all(x[0] >= 0.0 and x[-1] <= 1.0 for x, _ in knots)
+        self.octaves = _octaves(knots)
+        self.n_bits = _n_bits(knots, n_rows)
         self.mirrored = self.by_bits and n_columns <= FEW_COLUMNS
         # One cell more for what is smaller; and an octave more for 1 itself or, mirrored, all octaves again.
-        octaves = 2 * LEAST_EXPONENT if self.mirrored else LEAST_EXPONENT + 1
+        octaves = 2 * self.octaves if self.mirrored else self.octaves + 1
         self.n_cells = (octaves << self.n_bits) + 1
         first = np.array([x[0] for x, _ in knots])
         # Halves, because the whole may be out of the range of floats.
@@ -104,7 +105,7 @@ class IsotonicTable:
         near = 0.5 - np.abs(values - 0.5) if self.mirrored else values
         # The bits of negative numbers, and of -0.0, are negative: they end in the first cell.
         cells: NDArray[np.int64] = near.view(np.int64) >> (FRACTION_BITS - self.n_bits)
-        cells -= ((EXPONENT_BIAS - LEAST_EXPONENT) << self.n_bits) - 1
+        cells -= ((EXPONENT_BIAS - self.octaves) << self.n_bits) - 1
         np.clip(cells, 0, self.n_cells - 1, out=cells)
         if self.mirrored:
             # All bits set where a value lies above one half: ~cell is -1 - cell, and so counts from the other end.
@@ -157,5 +158,16 @@ class IsotonicTable:
 def _n_bits(knots: Sequence[Knots], n_rows: int) -> int:
     """Return how many bits of the fraction there is room and need for."""
     room = min(n_rows // VALUES_A_CELL, MOST_CELLS // len(knots))
-    need = max(CELLS_A_KNOT * max(len(x) for x, _ in knots), (LEAST_EXPONENT + 1) << LEAST_BITS)
-    return min(int(np.log2(max(min(room, need) // (LEAST_EXPONENT + 1), 1))), MOST_BITS)
+    if room >> LEAST_BITS <= LEAST_OCTAVES:
+        # In particular one row, for which all that follows would take too long.
+        return 0
+    octaves = _octaves(knots) + 1
+    need = max(CELLS_A_KNOT * max(len(x) for x, _ in knots), octaves << LEAST_BITS)
+    return min(int(np.log2(max(min(room, need) // octaves, 1))), MOST_BITS)
+
+
+def _octaves(knots: Sequence[Knots]) -> int:
+    """Return how many octaves below 1 hold all but few of the knots."""
+    every = np.concatenate([x for x, _ in knots])
+    least = np.quantile(np.clip(every, 2.0**-MOST_OCTAVES, 1.0), FEW_KNOTS)
+    return max(int(np.ceil(-np.log2(least))), LEAST_OCTAVES)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_expit
 
-from skroute.calibration._sigmoid import fit_platt
+from skroute.calibration._platt import fit_platt
 from skroute.calibration._softmax import mean_slope
 from skroute.calibration._training_rows import TrainingRows
 
@@ -19,8 +19,10 @@ FLOORS = (1e-12, 1e-9, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 BETA_RANGE = (float(np.exp(-10.0)), float(np.exp(10.0)))
 # Steps after which those of Newton are taken in turns with others.
 NEWTON_STEPS = 12
-# Relative steps that count as none.
-SAME_BETA = 1e-10
+# Relative steps that count as none, and those whose successor of Newton's would: it squares the error.
+SAME_BETA, NEARLY_SAME = 1e-10, 1e-6
+# Where there are several times as many rows, so many find the first guess.
+FIRST_ROWS = 2**14
 # Scores from which the kind of link is chosen; its temperature is fitted on all of them.
 MOST_SCORES = 2**18
 
@@ -114,12 +116,15 @@ def fit_beta(
         return 1.0, float(weight.sum() * np.log(logits.shape[1]))
     low, high = BETA_RANGE
     low /= spread
+    if len(logits) >= 4 * FIRST_ROWS:
+        some = slice(None, None, len(logits) // FIRST_ROWS)
+        start, _ = fit_beta(np.ascontiguousarray(logits[some]), codes[some], weight[some], spread=spread, start=start)
     beta = min(max(start, low), high)
     for turn in range(200):
         loss, slope, curvature = mean_slope(logits, codes, weight, beta)
         step = beta - slope / curvature if curvature > 0.0 else np.nan
         # Before the bracket is looked at: beta becomes an end of it, and rounding may put the last step beyond.
-        if abs(step - beta) <= SAME_BETA * beta:
+        if abs(step - beta) <= NEARLY_SAME * beta:
             return float(step), loss
         low, high = (low, beta) if slope > 0.0 else (beta, high)
         # Where every row is right the slope fades like an exponential, and Newton's steps creep; halving does not.

@@ -1,6 +1,6 @@
 """From the word that a user writes to the calibrator that it stands for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
+from skroute.calibration._apply import block_rows
 from skroute.calibration._identity import IdentityCalibrator
 from skroute.calibration._per_class import ONE_VS_REST, PerClassCalibrator
 from skroute.calibration._pooled import PooledCalibrator
@@ -19,10 +20,14 @@ __all__ = [
     "METHODS",
     "fit_calibrator",
     "make_calibrator",
+    "predict_blocks",
     "predict_calibrated",
     "take_unseen_proba",
     "wants_proba",
 ]
+
+# Blocks that are calibrated in a row and then routed: so many values outweigh the calls, and hardly fill memory.
+BLOCKS = 8
 
 JOINT = {
     "auto": PooledCalibrator,
@@ -107,6 +112,17 @@ def take_unseen_proba(fitted: Any) -> NDArray[np.float64] | None:
     """
     found: NDArray[np.float64] | None = vars(fitted).pop("oof_proba_", None)
     return found
+
+
+def predict_blocks(calibrator: Any, scores: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    """Yield the probabilities of a fitted calibrator of ours some rows at a time: to the last bit those of all rows."""
+    size = BLOCKS * block_rows(scores.shape[1])
+    if len(scores) > size and isinstance(calibrator, PerClassCalibrator):
+        # What it has to prepare depends on the number of all rows.
+        yield from calibrator.predict_blocks(scores, size)
+        return
+    for start in range(0, max(len(scores), 1), size):
+        yield calibrator.predict_proba(scores[start : start + size])
 
 
 def predict_calibrated(calibrator: Any, scores: NDArray[np.float64], classes: NDArray[Any]) -> NDArray[np.float64]:

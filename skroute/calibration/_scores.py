@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._rows import RANGE_TOLERANCE, SUM_TOLERANCE
+from skroute._rows import RANGE_TOLERANCE, SUM_TOLERANCE, row_sums
 from skroute._validation import (
     check_classes,
     check_option,
@@ -40,6 +40,8 @@ __all__ = [
 KINDS = ("auto", "proba", "scores")
 # Decision values from which they are taken in larger units, and beyond which, in these, they are cut.
 SMALL_SCORE, LARGE_SCORE = 1e-3, 1e6
+# Labels below are found by a table.
+MOST_COUNTED = 2**16
 
 
 def score_matrix(scores: Any, n_classes: int | None = None) -> NDArray[np.float64]:
@@ -69,7 +71,7 @@ def check_training(
 ) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[Any], NDArray[np.float64] | None]:
     """Return scores, codes of the labels, classes and weights, all checked against each other."""
     values = check_scores(scores)
-    labels = distinct_labels(column(y, "y")) if classes is None else check_classes(classes)
+    labels = _labels_of(column(y, "y")) if classes is None else check_classes(classes)
     if len(labels) != values.shape[1]:
         raise ValueError(
             f"scores must have one column a class: {len(labels)} classes, got {values.shape[1]} columns. "
@@ -81,9 +83,16 @@ def check_training(
     return values, codes, labels, check_sample_weight(sample_weight, len(values))
 
 
+def _labels_of(y: NDArray[Any]) -> NDArray[Any]:
+    """Return the sorted distinct labels; small whole numbers are counted, which takes no sort."""
+    if y.dtype.kind in "iu" and len(y) and y.min() >= 0 and y.max() < MOST_COUNTED:
+        return np.flatnonzero(np.bincount(y.astype(np.intp, copy=False))).astype(y.dtype)
+    return distinct_labels(y)
+
+
 def check_score_column(scores: Any) -> NDArray[np.float64]:
-    """Return the scores of one class as finite floats of shape (n_samples,)."""
-    values = column(scores, "scores").astype(np.float64)
+    """Return the scores of one class as finite floats of shape (n_samples,): not to be written to, may be `scores`."""
+    values = np.ascontiguousarray(column(scores, "scores"), dtype=np.float64)
     if not np.isfinite(values).all():
         raise ValueError(f"scores must be finite; row {np.flatnonzero(~np.isfinite(values))[0]} is not.")
     return values
@@ -91,22 +100,33 @@ def check_score_column(scores: Any) -> NDArray[np.float64]:
 
 def check_one_vs_rest(
     scores: Any, y: Any, sample_weight: Any
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
-    """Return scores of one class, whether each row is of the class, and weights; rows without weight are dropped."""
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64] | None]:
+    """Return scores of one class, whether each row is of the class, and weights; rows without weight are dropped.
+
+    No weights stay None. Scores and labels are not to be written to: they may be those that were given.
+    """
     values = check_score_column(scores)
     target = column(y, "y")
-    if target.dtype.kind not in "fiub" or not np.isin(target, (-1, 0, 1)).all():
+    if not _are_signs(target):
         raise ValueError("y must hold 1 where a row is of the class, and 0 (or -1) where it is not.")
-    positive = target > 0
+    positive = target if target.dtype == np.bool_ else target > 0
     if not len(values) or len(values) != len(positive):
         raise ValueError(f"scores and y must have as many rows, at least one: got {len(values)} and {len(positive)}.")
     weight = check_sample_weight(sample_weight, len(values))
     if weight is None:
-        return values, positive, np.ones(len(values))
-    kept = weight > 0
-    if not kept.any():
+        return values, positive, None
+    kept = np.flatnonzero(weight > 0)
+    if not len(kept):
         raise ValueError("sample_weight must be positive in at least one row.")
-    return values[kept], positive[kept], weight[kept]
+    return (values, positive, weight) if len(kept) == len(values) else (values[kept], positive[kept], weight[kept])
+
+
+def _are_signs(numbers: NDArray[Any]) -> bool:
+    """Tell whether all values are -1, 0 or 1."""
+    if numbers.dtype.kind == "f":
+        return bool((np.sign(numbers) == numbers).all())
+    whole = numbers.dtype.kind in "iu"
+    return numbers.dtype.kind == "b" or (whole and numbers.min(initial=0) >= -1 and numbers.max(initial=0) <= 1)
 
 
 def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:
@@ -116,9 +136,10 @@ def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:
     """
     if check_option(kind, KINDS, "kind", owner) != "auto":
         return kind == "proba"
-    known = np.nan_to_num(scores, nan=0.0)
-    inside = bool(((known >= -RANGE_TOLERANCE) & (known <= 1.0 + RANGE_TOLERANCE)).all())
-    return inside and (known.ndim == 1 or bool((np.abs(known.sum(axis=1) - 1.0) <= SUM_TOLERANCE).all()))
+    least = float(scores.min(initial=0.0))
+    known = np.nan_to_num(scores, nan=0.0) if np.isnan(least) else scores
+    inside = bool(known.min(initial=0.0) >= -RANGE_TOLERANCE and known.max(initial=0.0) <= 1.0 + RANGE_TOLERANCE)
+    return inside and (known.ndim == 1 or bool((np.abs(row_sums(known) - 1.0) <= SUM_TOLERANCE).all()))
 
 
 def normalise(proba: NDArray[np.float64]) -> NDArray[np.float64]:

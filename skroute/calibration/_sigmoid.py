@@ -5,15 +5,14 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from skroute.calibration._apply import Floats, Map, logistic, spread_rows
 from skroute.calibration._one_class import OneClassCalibrator
+from skroute.calibration._platt import fit_platt
 from skroute.calibration._scores import check_one_vs_rest
 
-__all__ = ["SigmoidCalibrator", "fit_platt"]
-
-MAX_STEPS = 200
+__all__ = ["SigmoidCalibrator"]
 
 
 class SigmoidCalibrator(OneClassCalibrator):
@@ -94,51 +93,3 @@ class SigmoidCalibrator(OneClassCalibrator):
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities of scores that are known to be finite, of shape (n_samples,)."""
         return expit(-(self.a_ * values + self.b_))
-
-
-def fit_platt(
-    scores: NDArray[np.float64], positive: NDArray[np.bool_], weight: NDArray[np.float64]
-) -> tuple[float, float]:
-    """Return slope and intercept of Platt's sigmoid, ``expit(slope * scores + intercept)``; arrays of (n_samples,)."""
-    n_positive, n_negative = weight[positive].sum(), weight[~positive].sum()
-    target = np.where(positive, (n_positive + 1.0) / (n_positive + 2.0), 1.0 / (n_negative + 2.0))
-    centre = np.average(scores, weights=weight)
-    # Dividing by the largest deviation first keeps squares of huge scores finite.
-    reach = np.abs(scores - centre).max()
-    scale = reach * np.sqrt(np.average(((scores - centre) / reach) ** 2, weights=weight)) if reach > 0.0 else 0.0
-    standard = (scores - centre) / scale if scale > 0.0 else np.zeros_like(scores)
-    slope, intercept = _fit_logistic(standard, target, weight)
-    slope = slope / scale if scale > 0.0 else 0.0
-    return float(slope), float(intercept - slope * centre)
-
-
-def _fit_logistic(
-    feature: NDArray[np.float64], target: NDArray[np.float64], weight: NDArray[np.float64]
-) -> tuple[float, float]:
-    """Minimise the weighted log loss of expit(slope * feature + intercept) against soft targets."""
-    design = np.column_stack([feature, np.ones_like(feature)])
-    total = weight.sum()
-
-    def loss(parameters: NDArray[np.float64]) -> float:
-        raw = design @ parameters
-        return float(weight @ (np.logaddexp(0.0, raw) - target * raw) / total)
-
-    parameters = np.array([0.0, float(logit(np.average(target, weights=weight)))])
-    value = loss(parameters)
-    for _ in range(MAX_STEPS):
-        fitted = expit(design @ parameters)
-        gradient = design.T @ (weight * (fitted - target)) / total
-        hessian = (design * (weight * fitted * (1.0 - fitted))[:, None]).T @ design / total
-        # A trace of ridge: a constant feature, or saturated rows, would leave the matrix singular.
-        step = np.linalg.solve(hessian + 1e-14 * np.eye(2), gradient)
-        decrease = float(gradient @ step)
-        if decrease < 1e-12:
-            # Newton squares the error, so this step is the last that matters, and too small for the loss to show.
-            parameters = parameters - step
-            break
-        length = 1.0
-        while loss(parameters - length * step) > value - 1e-4 * length * decrease and length > 1e-9:
-            length /= 2.0
-        parameters = parameters - length * step
-        value = loss(parameters)
-    return float(parameters[0]), float(parameters[1])

@@ -5,12 +5,26 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["blocks", "log_softmax", "mean_slope", "mixed_with_uniform", "softmax"]
+from skroute.calibration._apply import block_rows
 
-# Values in a block: the temporaries of a pass stay in the cache, and memory does not grow with the rows.
-BLOCK = 2**17
+__all__ = ["blocks", "log_softmax", "mean_slope", "mixed_with_uniform", "row_max", "softmax"]
+
+# Blocks of scores that are passed over at once, so that the temporaries of a pass stay in the cache.
+BLOCKS = 2
 # Up to so many rows, a product with ones costs more than a plain sum.
 FEW_ROWS = 16
+# Up to so many columns, the largest of each row is found column by column: NumPy pays for every row else.
+FEW_COLUMNS = 8
+
+
+def row_max(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the largest value of each row, shape (n_rows, 1)."""
+    largest: NDArray[np.float64] = values[:, :1].copy()
+    if values.shape[1] > FEW_COLUMNS:
+        return values.max(axis=1, keepdims=True, out=largest)
+    for k in range(1, values.shape[1]):
+        np.maximum(largest, values[:, k : k + 1], out=largest)
+    return largest
 
 
 def log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -30,7 +44,7 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
     """Yield slices of rows whose values stay in the cache."""
-    size = max(BLOCK // n_columns, 1)
+    size = BLOCKS * block_rows(n_columns)
     for start in range(0, n_rows, size):
         yield slice(start, min(start + size, n_rows))
 

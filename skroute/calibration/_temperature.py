@@ -10,7 +10,7 @@ from skroute._validation import check_level, require_fitted
 from skroute.calibration._apply import by_blocks, divide_rows
 from skroute.calibration._links import fit_beta
 from skroute.calibration._scores import check_scores, check_training, is_proba, score_matrix
-from skroute.calibration._softmax import softmax
+from skroute.calibration._softmax import row_max, softmax
 from skroute.calibration._summary import ABSENT, CalibrationSummary
 
 __all__ = ["TemperatureCalibrator"]
@@ -99,14 +99,15 @@ class TemperatureCalibrator(BaseEstimator):
         values, codes, labels, weight = check_training(scores, y, sample_weight, classes)
         from_proba = is_proba(values, self.kind, type(self).__name__)
         logits = _logits(values, from_proba, floor or 0.0)
-        known = ~np.isnan(values[np.arange(len(values)), codes])
-        if weight is not None:
-            known &= weight > 0.0
-        spread = 1.0 if from_proba else max(1.0, -float(logits[np.isfinite(logits)].min()))
+        spread = 1.0 if from_proba else max(1.0, -float(logits.min(initial=0.0, where=np.isfinite(logits))))
         # A class that was not scored has probability 0, and no product with its logit may be NaN.
-        finite = np.maximum(logits[known], LEAST_LOGIT)
-        weights = np.ones(len(finite)) if weight is None else weight[known]
-        self.beta_, _ = fit_beta(finite, codes[known], weights, spread=spread)
+        np.maximum(logits, LEAST_LOGIT, out=logits)
+        known = np.ones(len(codes), dtype=np.bool_) if weight is None else weight > 0.0
+        if np.isnan(values).any():
+            known &= ~np.isnan(values[np.arange(len(values)), codes])
+        weights = np.ones(len(codes)) if weight is None else weight
+        rows = slice(None) if known.all() else np.flatnonzero(known)
+        self.beta_, _ = fit_beta(logits[rows], codes[rows], weights[rows], spread=spread)
         self.class_weight_ = np.bincount(codes, weight, len(labels)).astype(np.float64)
         self.classes_ = labels
         self.from_proba_ = from_proba
@@ -189,5 +190,5 @@ def _logits(scores: NDArray[np.float64], from_proba: bool, floor: float) -> NDAr
         logits = scores.copy()
     if not np.isfinite(scores).all():
         logits[np.isnan(scores)] = -np.inf
-    logits -= logits.max(axis=1, keepdims=True)
+    logits -= row_max(logits)
     return logits

@@ -221,3 +221,42 @@ def test_a_fit_from_near_the_minimum_takes_few_steps(monkeypatch):
         again, _ = fit_beta(logits, codes, np.ones(400), start=beta * 1.01)
         assert again == pytest.approx(beta, rel=1e-8)
         assert len(calls) <= 6
+
+
+def many_rows(wrong=()):
+    """Logits of two classes that are right in all rows but some."""
+    lead = np.random.default_rng(0).exponential(size=4 * _links.FIRST_ROWS) + 0.1
+    codes = np.zeros(len(lead), dtype=int)
+    codes[list(wrong)] = 1
+    return np.column_stack([np.zeros(len(lead)), -lead]), codes, np.ones(len(lead))
+
+
+def test_many_rows_start_where_few_of_them_end(monkeypatch):
+    calls = []
+    monkeypatch.setattr(_links, "mean_slope", lambda *given: calls.append(len(given[0])) or mean_slope(*given))
+    rng = np.random.default_rng(0)
+    scores = shifted(rng.normal(size=(100_000, 4)) * 3.0)
+    codes = (softmax(0.6 * scores, axis=1).cumsum(axis=1) < rng.random((100_000, 1))).sum(axis=1)
+    beta, loss = fit_beta(scores, codes, np.ones(100_000))
+    expected, least = by_scipy(scores, codes, np.ones(100_000))
+    assert_allclose(beta, expected, rtol=1e-7)
+    assert_allclose(loss, least, rtol=1e-12)
+    assert calls.count(100_000) <= 3
+
+
+def test_few_rows_that_are_all_right_do_not_mislead(monkeypatch):
+    # The sample takes every fourth row.
+    rows = many_rows(wrong=range(1, 4001, 4))
+    calls = []
+    monkeypatch.setattr(_links, "mean_slope", lambda *given: calls.append(len(given[0])) or mean_slope(*given))
+    beta, loss = fit_beta(*rows)
+    assert calls.count(len(rows[0])) < 10
+    expected, least = by_scipy(*rows)
+    assert_allclose(beta, expected, rtol=1e-7)
+    assert_allclose(loss, least, rtol=1e-10)
+
+
+def test_rows_that_are_all_right_reach_the_limit_or_a_loss_of_nothing():
+    beta, loss = fit_beta(*many_rows())
+    assert 1e3 < beta <= np.exp(10) * (1 + 1e-12)
+    assert loss < 1e-9

@@ -201,3 +201,18 @@ def test_prediction_needs_a_fit_and_the_columns_of_the_fit(sample):
         PerClassCalibrator().predict_proba(scores)
     with pytest.raises(ValueError, match=r"shape \(n_samples, 3\)"):
         PerClassCalibrator().fit(scores, y).predict_proba(scores[:, :2])
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_many_rows_are_fitted_as_single_columns_are(method, order):
+    rng = np.random.default_rng(0)
+    scores = np.asarray(rng.normal(size=(20_000, 3)), order=order)
+    y = (scores + rng.normal(size=scores.shape)).argmax(axis=1)
+    before = scores.copy()
+    fitted = PerClassCalibrator(method).fit(scores, y)
+    grid = np.linspace(-3, 3, 50)
+    for k, one in enumerate(fitted.calibrators_):
+        alone = type(one)().fit(scores[:, k].copy(), y == k)
+        np.testing.assert_allclose(one.predict(grid), alone.predict(grid), rtol=1e-12)
+    np.testing.assert_array_equal(scores, before)

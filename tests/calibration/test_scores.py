@@ -92,3 +92,24 @@ def test_one_vs_rest_drops_rows_without_weight():
     assert_array_equal(values, [1.0, 3.0])
     assert_array_equal(positive, [True, False])
     assert_array_equal(weight, [2.0, 1.0])
+
+
+@pytest.mark.parametrize("y", [[0, 1, -1], [0.0, 1.0, -1.0], [True, False, True], np.array([0, 1, 1], dtype=np.uint8)])
+def test_labels_of_one_class_are_signs_of_any_type(y):
+    _, positive, weight = check_one_vs_rest([1.0, 2.0, 3.0], y, None)
+    assert_array_equal(positive, np.asarray(y) > 0)
+    assert positive.dtype == bool
+    assert weight is None
+
+
+@pytest.mark.parametrize(
+    "y", [[0, 1, 2], [0, 1, -2], [0.0, 0.5, 1.0], [0.0, np.nan, 1.0], [0.0, np.inf, 1.0], ["0", "1", "1"], [0, 1, None]]
+)
+def test_other_labels_of_one_class_are_refused(y):
+    with pytest.raises(ValueError, match="y must hold 1 where"):
+        check_one_vs_rest([1.0, 2.0, 3.0], y, None)
+
+
+def test_huge_scores_are_no_probabilities_and_have_no_sum():
+    assert not is_proba(np.array([1e308, 1e308, -1e308]), "auto", "test")
+    assert not is_proba(np.full((2, 3), 1e308), "auto", "test")

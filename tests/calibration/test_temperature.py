@@ -164,3 +164,39 @@ def test_powers_too_small_for_a_float_leave_the_shares_of_a_row_as_they_are(beta
     calibrator.beta_ = beta
     expected = softmax(beta * np.log(proba + 1e-12), axis=1)
     assert_allclose(calibrator.predict_proba(proba), expected, rtol=1e-11, atol=1e-300)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 12])
+@pytest.mark.parametrize("kind", ["scores", "proba"])
+def test_many_rows_have_the_minimum_of_a_general_search(n_classes, kind):
+    rng = np.random.default_rng(0)
+    scores = 2.0 * rng.normal(size=(70_000, n_classes))
+    y = (softmax(0.6 * scores, axis=1).cumsum(axis=1) < rng.random((len(scores), 1))).sum(axis=1)
+    given = softmax(scores, axis=1) if kind == "proba" else scores
+    expected = beta_by_scipy(np.log(given + 1e-12) if kind == "proba" else scores, y, np.ones(len(y)))
+    assert_allclose(TemperatureCalibrator().fit(given, y).beta_, expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint64, np.int64])
+def test_labels_of_any_whole_number_type_keep_it(dtype):
+    labels = np.array([0, 7, 100], dtype=dtype)
+    scores = np.random.default_rng(0).normal(size=(30, 3))
+    calibrator = TemperatureCalibrator().fit(scores, labels[np.arange(30) % 3])
+    assert calibrator.classes_.dtype == dtype
+    assert_array_equal(calibrator.classes_, labels)
+
+
+@pytest.mark.parametrize("labels", [[-128, 0, 127], [0, 2**40, 2**62], [2**63, 2**63 + 1, 2**64 - 1]])
+def test_labels_that_cannot_be_counted_are_sorted(labels):
+    labels = np.array(labels)
+    scores = np.random.default_rng(0).normal(size=(30, 3))
+    assert_array_equal(TemperatureCalibrator().fit(scores, labels[np.arange(30) % 3]).classes_, labels)
+
+
+def test_the_caller_keeps_his_arrays(sample):
+    scores, y, weight = sample(3)
+    proba = softmax(scores, axis=1)
+    for given in (scores, proba, np.asfortranarray(scores)):
+        before = given.copy()
+        TemperatureCalibrator().fit(given, y, weight)
+        assert_array_equal(given, before)
