@@ -1,38 +1,48 @@
-"""Fits that are remembered: joblib's Memory, with a plain refit where something cannot be hashed."""
+"""Fits that are remembered on disk: joblib's Memory, with a plain refit where something cannot be hashed."""
 
 import pickle
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import joblib
-from sklearn.utils.validation import check_memory
+from joblib.memory import MemorizedResult
 
 from skroute.exceptions import CacheWarning
 
-__all__ = ["cached_call"]
+__all__ = ["cached_call", "is_cached"]
 
 
 def cached_call(
-    memory: Any, function: Callable[..., Any], ignored: dict[str, Any], hashed: dict[str, Any], key: tuple[Any, ...]
-) -> Any:
+    memory: joblib.Memory,
+    function: Callable[..., Any],
+    hashed: dict[str, Any],
+    ignored: dict[str, Any],
+    named: Sequence[str] = (),
+) -> tuple[Any, MemorizedResult | None]:
     """Call a function under a memory.
 
     Parameters
     ----------
-    memory : None, str or joblib.Memory
-        As in `sklearn.pipeline.Pipeline`.
+    memory : joblib.Memory
+        With a location.
     function : callable
-        A module-level function.
-    ignored, hashed : dict
-        Its arguments: those that its result does not depend on, and the others.
-    key : tuple
+        A module-level function, with an argument `digest` of which it makes no use: the one that joblib looks at, so
+        that nothing is hashed twice.
+    hashed, ignored : dict
+        Its other arguments: those that its result depends on, and the others.
+    named : sequence of str
         Those of the hashed arguments that may hold the user's own classes. Where they cannot be hashed, as with a class
         defined in an interactive session, the call is not cached, with a warning.
+
+    Returns
+    -------
+    value : object
+        What the function returns.
+    file : MemorizedResult or None
+        Where it is cached; None where it is not.
     """
-    memory = check_memory(memory)
-    if memory.location is None:
-        return function(**hashed, **ignored)
+    key = [hashed[name] for name in named]
     try:
         joblib.hash(key)
         if b"__main__" in pickle.dumps(key):
@@ -43,7 +53,18 @@ def cached_call(
             f"memory: the estimator or its fit parameters cannot be hashed ({error}); fitted without the cache. "
             "Define their classes and functions in a module that can be imported.",
             CacheWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
-        return function(**hashed, **ignored)
-    return memory.cache(function, ignore=list(ignored))(**hashed, **ignored)
+        return function(**hashed, **ignored), None
+    arguments = hashed | ignored
+    cached = memory.cache(function, ignore=list(arguments))
+    arguments["digest"] = joblib.hash(hashed)
+    value = cached(**arguments)
+    # What cannot be pickled is not written, with a warning of joblib.
+    return value, cached.call_and_shelve(**arguments) if cached.check_call_in_cache(**arguments) else None
+
+
+def is_cached(file: MemorizedResult) -> bool:
+    """Tell whether a cached value is still there."""
+    found: bool = file.store_backend.contains_item((file.func_id, file.args_id))
+    return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 __all__ = ["CallbackSupportMixin", "begin_fit", "end_fit", "fit_task", "subtask", "with_callbacks"]
@@ -30,8 +31,13 @@ def begin_fit(estimator: Any, X: Any, y: Any, n_tasks: int) -> Any:
 def end_fit(context: Any, estimator: Any, X: Any, y: Any) -> None:
     """Close the fit; callbacks may rebuild a fitted estimator from its learned attributes."""
     if context is not None:
-        learned = {name: value for name, value in vars(estimator).items() if name.endswith("_")}
-        context.call_on_fit_task_end(estimator=estimator, X=X, y=y, reconstruction_attributes=lambda: learned)
+        learned = partial(_learned, estimator)
+        context.call_on_fit_task_end(estimator=estimator, X=X, y=y, reconstruction_attributes=learned)
+
+
+def _learned(estimator: Any) -> dict[str, Any]:
+    # Of its state, which is complete where some of what it learned is not yet an attribute.
+    return {name: value for name, value in estimator.__getstate__().items() if name.endswith("_")}
 
 
 def subtask(context: Any, name: str) -> Any:

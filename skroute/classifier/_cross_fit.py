@@ -1,19 +1,24 @@
 """The expensive half of a fit: cross-fitted scores, calibrators, and probabilities that no calibrator has seen."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import has_fit_parameter
 
 from skroute.calibration._methods import fit_calibrator, predict_calibrated, take_unseen_proba
 from skroute.classifier._callbacks import fit_task, subtask
 from skroute.classifier._response import scores, take, take_params, take_split
-from skroute.classifier._splits import DEFAULT_FOLDS, Split
+from skroute.classifier._splits import DEFAULT_FOLDS, Split, StratifiedFolds
+from skroute.reliability import ReliabilityTable, reliability_table
 
-__all__ = ["CalibratedModel", "CrossFit", "cross_fit", "mean_proba", "weights_of"]
+__all__ = ["CalibratedModel", "CrossFit", "cross_fit", "mean_proba_of", "weights_of"]
+
+FEATURES = ("n_features_in_", "feature_names_in_")
 
 
 class CalibratedModel:
@@ -32,6 +37,11 @@ class CalibratedModel:
         self.classes = classes
         self.proba_first = proba_first
 
+    @cached_property
+    def is_ours(self) -> bool:
+        """Whether the calibrator is one of ours, which calibrates each row by itself."""
+        return bool(has_fit_parameter(self.calibrator, "classes"))
+
     @property
     def calibrators(self) -> list[Any]:
         """The calibrators of single classes, or the one of all classes, as `CalibratedClassifierCV` lists them."""
@@ -39,21 +49,37 @@ class CalibratedModel:
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return calibrated probabilities of shape (n_samples, n_classes)."""
-        raw = scores(self.estimator, X, self.classes, self.proba_first)
-        return predict_calibrated(self.calibrator, raw, self.classes)
+        return self.calibrate(self.scores(X))
+
+    def scores(self, X: Any) -> NDArray[np.float64]:
+        """Return the scores of the classifier, not to be written to, of shape (n_samples, n_classes)."""
+        return scores(self.estimator, X, self.classes, self.proba_first)
+
+    def calibrate(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probabilities of scores."""
+        if self.is_ours:
+            ours: NDArray[np.float64] = self.calibrator.predict_proba(raw)
+            return ours
+        # Somebody else's may write to what it is given, which may be the caller's.
+        return predict_calibrated(self.calibrator, raw.copy(), self.classes)
 
 
 @dataclass(frozen=True)
 class CrossFit:
     """What one cross-fit leaves: models to predict with, and honest probabilities to judge them by."""
 
-    models: list[CalibratedModel]
+    models: Any
+    """A list of `CalibratedModel`; or what stands for it, where it is remembered."""
+    features: dict[str, Any]
+    """What the classifier knows of its features, by attribute."""
     rows: NDArray[np.intp]
     """The rows that some fold tested, each once."""
     proba: NDArray[np.float64]
     """Their probabilities, from a model and a calibrator that did not see the row; shape (n_rows, n_classes)."""
     unseen: NDArray[np.bool_]
     """Classes that some fold's model or some calibrator did not know; shape (n_classes,)."""
+    reliability: ReliabilityTable
+    """How far these probabilities can be trusted."""
 
 
 def cross_fit(
@@ -62,7 +88,7 @@ def cross_fit(
     y: NDArray[Any],
     codes: NDArray[np.intp],
     classes: NDArray[Any],
-    splits: list[Split],
+    splits: list[Split] | StratifiedFolds,
     calibrator: Any,
     proba_first: bool,
     ensemble: bool,
@@ -71,12 +97,14 @@ def cross_fit(
     n_jobs: int | None = None,
     context: Any = None,
     owner: Any = None,
+    digest: str = "",
 ) -> CrossFit:
     """Fit the classifier on every fold, the calibrators on the scores of the other rows, and score each row honestly.
 
-    A module-level function of plain values, so that its result can be cached; the last three arguments change how it
-    runs but not what it returns.
+    A module-level function of plain values, so that its result can be cached; three of the last arguments change how it
+    runs but not what it returns, and the digest is for the cache.
     """
+    splits = list(splits)
     jobs: list[tuple[Any, Any]] = list(splits)
     if not ensemble:
         jobs.append((np.arange(len(y)), None))
@@ -117,7 +145,9 @@ def cross_fit(
     calibrated_on = tested if ensemble else [rows]
     seen = [_has_weight(codes[part], weights_of(sample_weight, part), len(classes)) for part in calibrated_on]
     unseen = np.isnan(all_scores).any(axis=0) | ~np.all(seen, axis=0)
-    return CrossFit(models, rows, proba, unseen)
+    reliability = reliability_table(y[rows], proba, classes=classes, sample_weight=row_weight)
+    features = {name: getattr(models[0].estimator, name) for name in FEATURES if hasattr(models[0].estimator, name)}
+    return CrossFit(models, features, rows, proba, unseen, reliability)
 
 
 def _has_weight(codes: NDArray[np.intp], weight: NDArray[np.float64] | None, n_classes: int) -> NDArray[np.bool_]:
@@ -125,12 +155,12 @@ def _has_weight(codes: NDArray[np.intp], weight: NDArray[np.float64] | None, n_c
     return np.bincount(codes, weights=weight, minlength=n_classes) > 0
 
 
-def mean_proba(models: list[CalibratedModel], X: Any) -> NDArray[np.float64]:
+def mean_proba_of(models: list[CalibratedModel], X: Any) -> NDArray[np.float64]:
     """Return the mean of the models' calibrated probabilities."""
     proba = models[0].predict_proba(X)
     for model in models[1:]:
         proba = proba + model.predict_proba(X)
-    return proba / len(models)
+    return proba / len(models) if len(models) > 1 else proba
 
 
 def weights_of(

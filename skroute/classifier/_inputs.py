@@ -18,6 +18,8 @@ from skroute.classifier._warnings import warn_of_lost_weights
 
 __all__ = ["check_data", "check_parameters", "encode_targets", "route_params"]
 
+# Whole numbers and strings are classes; a search asks too often for them to be gone through again.
+CLASS_KINDS = "biuUS"
 POLICY_METHODS = ("check", "fit", "hold_back", "decide", "explain")
 
 
@@ -30,7 +32,8 @@ def check_data(X: Any, y: Any, sample_weight: Any) -> tuple[Any, NDArray[Any], N
     assert_all_finite(y, input_name="y")
     if y.dtype.kind == "O":
         distinct_labels(y)
-    check_classification_targets(y)
+    if y.dtype.kind not in CLASS_KINDS:
+        check_classification_targets(y)
     check_consistent_length(X, y)
     if not len(y):
         raise ValueError("X and y must hold at least one row to fit on, got 0 samples.")

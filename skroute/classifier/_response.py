@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from skroute._validation import label_positions
+from skroute.calibration._apply import all_finite
 
 __all__ = ["is_frozen", "needs_kernel_columns", "response_name", "scores", "take", "take_params", "take_split"]
 
@@ -86,7 +87,7 @@ def scores(estimator: Any, X: Any, classes: NDArray[Any], proba_first: bool = Fa
     -------
     scores : ndarray of shape (n_samples, n_classes)
         Probabilities or decision values. A one-dimensional decision value d becomes (-d/2, d/2), whose difference,
-        and so whose softmax, is that of the logit d.
+        and so whose softmax, is that of the logit d. They may be the classifier's own array: not to be written to.
     """
     name = response_name(estimator, proba_first)
     values = np.asarray(getattr(estimator, name)(X), dtype=np.float64)
@@ -104,9 +105,11 @@ def scores(estimator: Any, X: Any, classes: NDArray[Any], proba_first: bool = Fa
         raise ValueError(f"{owner} must give one row a row of X: {_n_rows(X)} rows, got {len(values)}.")
     if values.ndim != 2 or values.shape[1] != len(known):
         raise ValueError(f"{owner} must give one column for each of its {len(known)} classes, got {values.shape}.")
-    if not np.isfinite(values).all():
+    if not all_finite(values):
         row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
         raise ValueError(f"{owner} must give finite scores; row {row} holds {values[row].tolist()}.")
+    if np.array_equal(known, classes):
+        return values
     placed = np.full((len(values), len(classes)), np.nan)
     placed[:, label_positions(known.tolist(), classes, f"{type(estimator).__name__}.classes_")] = values
     return placed

@@ -1,5 +1,6 @@
 """The classifier that calibrates another one per class and routes its predictions."""
 
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -10,17 +11,18 @@ from sklearn.svm import LinearSVC
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import has_fit_parameter
 
+from skroute._validation import require_fitted
 from skroute.calibration._methods import wants_proba
-from skroute.classifier._cache import cached_call
 from skroute.classifier._callbacks import CallbackSupportMixin, begin_fit, end_fit, with_callbacks
-from skroute.classifier._cross_fit import CalibratedModel, CrossFit, cross_fit, mean_proba, weights_of
+from skroute.classifier._cross_fit import CalibratedModel, CrossFit, weights_of
 from skroute.classifier._inputs import check_data, check_parameters, encode_targets, route_params
+from skroute.classifier._remembered import FrozenModels, mean_proba, remembered_cross_fit
 from skroute.classifier._response import take, take_params
+from skroute.classifier._routes import predict_routes
 from skroute.classifier._splits import make_splits, split_holdout
 from skroute.classifier._warnings import warn_of_rare_classes
-from skroute.reliability import ReliabilityTable, reliability_table
 from skroute.routing import RoutePolicy, RouteTable
 
 __all__ = ["RoutingClassifier"]
@@ -29,7 +31,8 @@ LEAST_PROBA = 1e-12
 
 
 def _has_decision_function(self: "RoutingClassifier") -> bool:
-    fitted = getattr(self, "calibrated_classifiers_", None)
+    if isinstance(fitted := self._models(), FrozenModels):
+        return fitted.has_decision_function
     return hasattr(self._base() if fitted is None else fitted[0].estimator, "decision_function")
 
 
@@ -66,8 +69,9 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         that stratified (and, where groups are routed, grouped) share of rows is kept from classifier and calibrators,
         and the policy learns there; `cv` then splits the remaining rows.
     memory : str or joblib.Memory, default=None
-        Caches classifier and calibrators, so that a search over ``policy__*`` fits them once for each split. A fit
-        with ``random_state=None`` is then frozen at its first draw.
+        Caches classifier and calibrators, so that a search over ``policy__*`` fits them once for each split. A fit with
+        ``random_state=None`` is then frozen at its first draw. The process also remembers, in up to 256 MB, the last
+        fits, and their probabilities of the last rows asked for, which must follow from X alone.
     random_state : int, RandomState or None, default=None
         Draws the holdout rows.
 
@@ -194,20 +198,20 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
             if hasattr(part, "check"):
                 part.check(classes)
         estimator_params, splitter_params = route_params(self, base, weight, fit_params)
-        rows, held = self._split(codes, splitter_params.get("groups"))
+        rows, held = split_holdout(self.holdout, codes, splitter_params.get("groups"), self.random_state)
         X_fit, y_fit = (take(X, rows), y[rows]) if held.size else (X, y)
         estimator_params = take_params(estimator_params, rows, len(y))
         splitter_params = take_params(splitter_params, rows, len(y))
-        splits = make_splits(self.cv, X_fit, y_fit, codes[rows], splitter_params, partition=not ensemble)
+        codes = codes[rows]
+        splits = make_splits(self.cv, X_fit, y_fit, codes, splitter_params, partition=not ensemble)
         context = begin_fit(self, X, y, len(splits) + (not ensemble))
-        result: CrossFit = cached_call(
+        result = remembered_cross_fit(
             self.memory,
-            cross_fit,
             hashed={
                 "estimator": clone(base),
                 "X": X_fit,
                 "y": y_fit,
-                "codes": codes[rows],
+                "codes": codes,
                 "classes": classes,
                 "splits": splits,
                 "calibrator": calibrator,
@@ -217,19 +221,16 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
                 "fit_params": estimator_params,
             },
             ignored={"n_jobs": self.n_jobs, "context": context, "owner": None if context is None else self},
-            key=(clone(base), calibrator, estimator_params),
         )
-        warn_of_rare_classes(classes, codes[rows], result.unseen, len(splits))
-        tested = rows[result.rows]
-        learn_on, proba = (held, mean_proba(result.models, take(X, held))) if held.size else (tested, result.proba)
+        warn_of_rare_classes(classes, codes, result.unseen, len(splits))
+        learn_on, proba = rows[result.rows], result.proba
+        if held.size:
+            learn_on, proba = held, mean_proba(result.models, take(X, held))
         # A policy that searches where other rows tell it to can give exact guarantees on the rows held out.
         apart = {"reference": result.proba} if held.size and has_fit_parameter(policy, "reference") else {}
         policy.fit(proba, y[learn_on], classes=classes, sample_weight=weights_of(weight, learn_on), **apart)
         policy.hold_back(classes[result.unseen])
-        reliability = reliability_table(
-            y[tested], result.proba, classes=classes, sample_weight=weights_of(weight, tested)
-        )
-        self._store(classes, result.models, policy, reliability)
+        self._store(classes, policy, result)
         end_fit(context, self, X, y)
         return self
 
@@ -246,8 +247,8 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         proba : ndarray of shape (n_samples, n_classes)
             Each row sums to one; columns as in `classes_`.
         """
-        check_is_fitted(self)
-        return mean_proba(self.calibrated_classifiers_, X)
+        require_fitted(self)
+        return mean_proba(self._models(), X)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict the class of the largest calibrated probability.
@@ -300,9 +301,8 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         routes : ndarray of shape (n_samples,)
             "auto", "watch", "escalate" or "clarify".
         """
-        proba = self.predict_proba(X)
-        routes: NDArray[np.str_] = self.policy_.decide(proba)
-        return routes
+        require_fitted(self)
+        return predict_routes(self.policy_, self._models(), X)
 
     def explain_route(self, X: Any) -> RouteTable:
         """Predict what to do with each row, and say what led to it.
@@ -320,6 +320,13 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         proba = self.predict_proba(X)
         table: RouteTable = self.policy_.explain(proba)
         return table
+
+    @cached_property
+    def calibrated_classifiers_(self) -> Any:
+        """The fitted pairs: set by `fit`, or, where it found them remembered, unpickled when asked for."""
+        if self._models() is None:
+            raise AttributeError("RoutingClassifier has no calibrated_classifiers_: it is not fitted.")
+        return self._models().thaw()
 
     @property
     def estimator_(self) -> Any:
@@ -361,25 +368,23 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
             base.set_fit_request(sample_weight=True)
         return base
 
-    def _split(self, codes: NDArray[np.intp], groups: Any) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return the rows to fit on and those to keep for the policy."""
-        if self.holdout is None:
-            return np.arange(len(codes)), np.empty(0, dtype=np.intp)
-        return split_holdout(self.holdout, codes, groups, self.random_state)
+    def _models(self) -> Any:
+        """Return the models, or what stands for them until somebody asks for them; None before a fit."""
+        return vars(self).get("calibrated_classifiers_", vars(self).get("_frozen_models"))
 
-    def _store(
-        self, classes: NDArray[Any], models: list[CalibratedModel], policy: Any, reliability: ReliabilityTable
-    ) -> None:
+    def _store(self, classes: NDArray[Any], policy: Any, result: CrossFit) -> None:
         """Replace everything that an earlier fit learned, at once, so that no fit leaves half of it behind."""
-        self.classes_ = classes
-        self.calibrated_classifiers_ = models
-        self.policy_ = policy
-        self.reliability_ = reliability
-        for name in ("n_features_in_", "feature_names_in_"):
-            if name in vars(self):
-                delattr(self, name)
-            if hasattr(models[0].estimator, name):
-                setattr(self, name, getattr(models[0].estimator, name))
+        for name in ("calibrated_classifiers_", "_frozen_models", "n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
+        learned = {"classes_": classes, "policy_": policy, "reliability_": result.reliability} | result.features
+        models = "_frozen_models" if isinstance(result.models, FrozenModels) else "calibrated_classifiers_"
+        self.__dict__.update(learned, **{models: result.models})
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy is complete in itself, wherever it goes.
+        state = dict(super().__getstate__())
+        frozen = state.pop("_frozen_models", None)
+        return state if frozen is None else {"calibrated_classifiers_": frozen.thaw()} | state
 
     def _only_member(self, name: str) -> CalibratedModel:
         members = getattr(self, "calibrated_classifiers_", None)

@@ -1,6 +1,8 @@
 """Which rows fit what: cross-validation that survives rare classes, and the share held out for the policy."""
 
 import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
@@ -11,16 +13,33 @@ from sklearn.utils import check_random_state
 
 from skroute._validation import check_count
 
-__all__ = ["DEFAULT_FOLDS", "make_splits", "split_holdout"]
+__all__ = ["DEFAULT_FOLDS", "StratifiedFolds", "make_splits", "split_holdout"]
 
 DEFAULT_FOLDS = 5
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
+@dataclass(frozen=True, eq=False)
+class StratifiedFolds:
+    """Folds that follow from the labels alone, and are drawn up only where they are gone through."""
+
+    n_folds: int
+    codes: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return self.n_folds
+
+    def __iter__(self) -> Iterator[Split]:
+        with warnings.catch_warnings():
+            # It spreads a class rarer than the folds over as many as it has rows; RareClassWarning names that class.
+            warnings.filterwarnings("ignore", message="The least populated class in y", category=UserWarning)
+            return iter(list(StratifiedKFold(self.n_folds).split(np.zeros(len(self.codes)), self.codes)))
+
+
 def make_splits(
     cv: Any, X: Any, y: NDArray[Any], codes: NDArray[np.intp], params: dict[str, Any], *, partition: bool
-) -> list[Split]:
+) -> list[Split] | StratifiedFolds:
     """Return the folds that `cv` asks for, as pairs of training and test rows.
 
     Parameters
@@ -59,8 +78,15 @@ def make_splits(
             "LeaveOneOut cross-validation does not allow all classes to be present in test splits. Please use a "
             "cross-validation generator that allows all classes to appear in every test and train split."
         )
+    if (isinstance(cv, Integral) or (type(cv) is StratifiedKFold and not cv.shuffle)) and not params:
+        return StratifiedFolds(int(n_folds or 0), codes)
     given = check_cv(cv, y, classifier=True).split(X, y, **params)
     splits = [(_as_rows(train, len(y)), _as_rows(test, len(y))) for train, test in given]
+    _check_splits(splits, cv, y, partition=partition)
+    return splits
+
+
+def _check_splits(splits: list[Split], cv: Any, y: NDArray[Any], *, partition: bool) -> None:
     if not splits:
         raise ValueError(f"cv must give at least one split, got none from {cv!r}.")
     for i, split in enumerate(splits):
@@ -73,7 +99,6 @@ def make_splits(
             "cv must test every row exactly once when ensemble=False (the calibrators are fitted on out-of-fold "
             "scores of all rows). Use ensemble=True for repeated or partial splits."
         )
-    return splits
 
 
 def _as_rows(part: Any, n_samples: int) -> NDArray[np.intp]:
@@ -81,23 +106,22 @@ def _as_rows(part: Any, n_samples: int) -> NDArray[np.intp]:
     return np.flatnonzero(rows) if rows.dtype == bool and len(rows) == n_samples else rows
 
 
-def _stratified(codes: NDArray[np.intp], counts: NDArray[np.intp]) -> list[Split]:
+def _stratified(codes: NDArray[np.intp], counts: NDArray[np.intp]) -> StratifiedFolds:
     n_folds = min(DEFAULT_FOLDS, int(counts.max()))
     if n_folds < 2:
         raise ValueError("y must hold at least two rows of some class to be cross-fitted; every class has one row.")
-    with warnings.catch_warnings():
-        # It spreads a class rarer than the folds over as many as it has rows; RareClassWarning names that class.
-        warnings.filterwarnings("ignore", message="The least populated class in y", category=UserWarning)
-        return list(StratifiedKFold(n_folds).split(np.zeros(len(codes)), codes))
+    return StratifiedFolds(n_folds, codes)
 
 
 def split_holdout(
-    share: float, codes: NDArray[np.intp], groups: Any, random_state: Any
+    share: float | None, codes: NDArray[np.intp], groups: Any, random_state: Any
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the rows to fit on and the stratified (and grouped) share of rows to keep from the fit.
+    """Return the rows to fit on and the stratified (and grouped) share of rows to keep from the fit; None keeps none.
 
     A class can lose all its rows to the share held out; it is then as one that is missing from every fold.
     """
+    if share is None:
+        return np.arange(len(codes)), np.empty(0, dtype=np.intp)
     random = check_random_state(random_state)
     kept, held = _by_class(share, codes, random) if groups is None else _by_group(share, codes, groups, random)
     if not held.size:

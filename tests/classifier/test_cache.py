@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skroute import RoutePolicy, RoutingClassifier
-from skroute.classifier._cache import cached_call
+from skroute.classifier._cache import cached_call, is_cached
 from skroute.exceptions import CacheWarning
 
 FITS = []
@@ -44,7 +44,7 @@ def fits():
     return FITS
 
 
-def double(value, n_jobs=None):
+def double(value, n_jobs=None, digest=""):
     FITS.append(value)
     return 2 * value
 
@@ -170,11 +170,14 @@ def test_an_error_in_the_fit_is_not_taken_for_a_cache_that_fails(data, tmp_path)
 
 
 def test_ignored_arguments_do_not_count(tmp_path, fits):
+    memory = joblib.Memory(str(tmp_path), verbose=0)
     for n_jobs in (None, 2):
-        assert cached_call(str(tmp_path), double, {"n_jobs": n_jobs}, {"value": 3}, key=(3,)) == 6
+        value, file = cached_call(memory, double, {"value": 3}, {"n_jobs": n_jobs}, named=("value",))
+        assert value == 6
+        assert is_cached(file)
     assert fits == [3]
-    assert cached_call(None, double, {"n_jobs": 1}, {"value": 3}, key=(3,)) == 6
-    assert fits == [3, 3]
+    memory.clear(warn=False)
+    assert not is_cached(file)
 
 
 def test_what_is_defined_in_the_session_is_not_cached(tmp_path, monkeypatch):

@@ -1,0 +1,75 @@
+"""Routes are chosen some rows at a time; nobody may be able to tell."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.frozen import FrozenEstimator
+
+from skroute import RoutePolicy, RoutingClassifier
+from skroute.calibration import _methods as methods
+
+
+class Replay(ClassifierMixin, BaseEstimator):
+    """A classifier that returns its features, the very same array."""
+
+    def __init__(self, n_classes):
+        self.n_classes = n_classes
+        self.classes_ = np.arange(n_classes)
+
+    def fit(self, X, y):
+        return self
+
+    def predict_proba(self, X):
+        return X
+
+
+def rows_of(n_rows, n_classes, seed=0):
+    rng = np.random.default_rng(seed)
+    proba = rng.dirichlet(np.full(n_classes, 0.3), n_rows)
+    return proba, (proba.cumsum(axis=1)[:, :-1] < rng.random((n_rows, 1))).sum(axis=1)
+
+
+def fitted(method, proba, y, **params):
+    frozen = FrozenEstimator(Replay(proba.shape[1]))
+    return RoutingClassifier(frozen, method=method, **params).fit(proba, y)
+
+
+@pytest.mark.parametrize("method", methods.METHODS)
+@pytest.mark.parametrize("n_classes", [2, 3, 9])
+def test_routes_are_those_of_all_probabilities_to_the_last_bit(method, n_classes, monkeypatch):
+    monkeypatch.setattr(methods, "BLOCKS", 1)
+    router = fitted(method, *rows_of(1500, n_classes), policy=RoutePolicy(margin=None))
+    proba, _ = rows_of(80_003, n_classes, seed=1)
+    before = proba.copy()
+    whole = router.predict_proba(proba)
+    # Thresholds that some rows reach exactly.
+    levels = dict(zip(range(n_classes), np.sort(whole[:999].max(axis=1))[::99][:n_classes], strict=False))
+    router.policy_ = RoutePolicy(thresholds=levels, margin=None, max_entropy=None).fit(whole)
+    parts = list(methods.predict_blocks(router.calibrator_, proba))
+    assert len(parts) > 1
+    assert_array_equal(np.concatenate(parts), whole)
+    assert_array_equal(router.predict_route(proba), router.policy_.decide(whole))
+    assert_array_equal(router.explain_route(proba).route, router.policy_.decide(whole))
+    # What the classifier returned is its own.
+    assert_array_equal(proba, before)
+    assert router.predict_route(proba[:0]).shape == (0,)
+
+
+def test_somebody_elses_calibrator_and_policy_see_all_rows_at_once():
+    class Shared(BaseEstimator):
+        def fit(self, scores, y):
+            self.classes_ = np.unique(y)
+            return self
+
+        def predict_proba(self, scores):
+            self.rows_ = len(scores)
+            scores *= 0.5
+            return 0.5 * scores + 0.75 / scores.shape[1]
+
+    proba, y = rows_of(300_000, 3)
+    router = fitted(Shared(), proba[:900], y[:900])
+    before = proba.copy()
+    routes = router.predict_route(proba)
+    assert router.calibrator_.rows_ == len(routes) == 300_000
+    assert_array_equal(proba, before)
