@@ -27,18 +27,18 @@ from skroute import RoutingClassifier
 
 Job = tuple[Any, str, Any, Any]
 # Fewer rows by this factor, and fewer trees.
-QUICK, N_TREES, N_QUICK_TREES = 40, 50, 10
+QUICK, N_TREES, N_QUICK_TREES = 10, 50, 10
 
 
 def jobs(factor: int) -> dict[str, Job]:
     """Return classifier, method, rows and labels by name."""
-    n_trees, n_rows = N_TREES if factor == 1 else N_QUICK_TREES, 20_000 // factor
+    n_trees, n_rows = N_TREES if factor == 1 else N_QUICK_TREES, 4_000 // factor
     X, y = make_classification(n_rows, 50, n_informative=20, n_classes=5, random_state=0)
-    n_many = 100_000 // factor
+    n_many = 40_000 // factor
     X_many, y_many = make_classification(
         n_many, 30, n_informative=20, n_classes=50, n_clusters_per_class=1, random_state=0
     )
-    n_stored = 400_000 // factor
+    n_stored = 200_000 // factor
     y_stored, proba = make_data(n_stored, 20)
     return {
         f"{n_rows} x 50, {n_trees} trees": (RandomForestClassifier(n_trees, random_state=0), "auto", X, y),
