@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 from _common import optional
+from _replays import Replay
 from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -63,22 +64,8 @@ class Uncalibrated:
         return as_proba(scores, self.kind)
 
 
-class _ReplaysProba(ClassifierMixin, BaseEstimator):
-    """A classifier whose features are its scores."""
-
-    def __init__(self, n_classes: int) -> None:
-        self.n_classes = n_classes
-        self.classes_ = np.arange(n_classes)
-
-    def fit(self, X: Any, y: Any) -> Self:
-        return self
-
-    def predict_proba(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        return X
-
-
 class _ReplaysScores(ClassifierMixin, BaseEstimator):
-    """The same for decision values, of which scikit-learn has one column for two classes."""
+    """A classifier whose features are its decision values, of which scikit-learn has one column for two classes."""
 
     def __init__(self, n_classes: int) -> None:
         self.n_classes = n_classes
@@ -107,7 +94,7 @@ class SklearnCalibration:
             # It takes the classes from y. A row of weight 0 names a class and changes nothing else.
             scores, y = np.r_[scores, scores[np.zeros(len(absent), np.intp)]], np.r_[y, absent]
             weight = np.r_[np.ones(n_rows), np.zeros(len(absent))]
-        model = (_ReplaysProba if self.kind == "proba" else _ReplaysScores)(n_classes)
+        model = (Replay if self.kind == "proba" else _ReplaysScores)(n_classes)
         rows = np.arange(len(y))
         # One "fold" of all rows: the model is frozen, and the number of rows a class must not matter.
         self.model_ = CalibratedClassifierCV(

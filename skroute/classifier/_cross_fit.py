@@ -104,18 +104,15 @@ def cross_fit(
     A module-level function of plain values, so that its result can be cached; three of the last arguments change how it
     runs but not what it returns, and the digest is for the cache.
     """
-    splits = list(splits)
-    jobs: list[tuple[Any, Any]] = list(splits)
-    if not ensemble:
-        jobs.append((np.arange(len(y)), None))
+    jobs: list[tuple[Any, Any]] = [*splits] if ensemble else [*splits, (np.arange(len(y)), None)]
     fits = Parallel(n_jobs=n_jobs)(
         delayed(_fit_fold)(
             clone(estimator), X, y, train, test, classes, proba_first, fit_params, subtask(context, "fold"), owner
         )
         for train, test in jobs
     )
-    tested = [test for _, test in splits]
-    fold_scores = [fold for _, fold in fits[: len(splits)]]
+    tested = [test for _, test in jobs if test is not None]
+    fold_scores = [fold for _, fold in fits if fold is not None]
     all_scores, all_rows = np.concatenate(fold_scores), np.concatenate(tested)
     fold_of = np.repeat(np.arange(len(tested)), [len(test) for test in tested])
     # Repeated and overlapping test sets: a row counts once, or intervals would be too narrow.
@@ -127,20 +124,18 @@ def cross_fit(
             fit_calibrator(calibrator, fold, codes[test], classes, weights_of(sample_weight, test))
             for fold, test in zip(fold_scores, tested, strict=True)
         ]
-        unseen_by_own = [take_unseen_proba(fitted) for fitted in calibrators]
-        models = [
-            CalibratedModel(model, fitted, classes, proba_first)
-            for (model, _), fitted in zip(fits, calibrators, strict=True)
-        ]
     else:
-        fitted = fit_calibrator(calibrator, row_scores, codes[rows], classes, row_weight, fold_of)
-        unseen_by_own = [take_unseen_proba(fitted)]
-        models = [CalibratedModel(fits[-1][0], fitted, classes, proba_first)]
-    if any(part is None for part in unseen_by_own):
+        calibrators = [fit_calibrator(calibrator, row_scores, codes[rows], classes, row_weight, fold_of)]
+    own = [part for part in map(take_unseen_proba, calibrators) if part is not None]
+    if len(own) < len(calibrators):
         proba = _unseen_proba(calibrator, row_scores, codes[rows], fold_of, classes, row_weight)
     else:
-        own = np.concatenate([part for part in unseen_by_own if part is not None])
-        proba = own[first] if ensemble else own
+        proba = np.concatenate(own)[first] if ensemble else own[0]
+    # The classifier of all rows comes last, or there is one for each calibrator.
+    models = [
+        CalibratedModel(model, fitted, classes, proba_first)
+        for (model, _), fitted in zip(fits[-len(calibrators) :], calibrators, strict=True)
+    ]
     # Each calibrator that serves must have seen the class: the one fitted on all rows, or every member's own.
     calibrated_on = tested if ensemble else [rows]
     seen = [_has_weight(codes[part], weights_of(sample_weight, part), len(classes)) for part in calibrated_on]
