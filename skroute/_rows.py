@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 __all__ = [
     "RANGE_TOLERANCE",
-    "ROWS_AT_ONCE",
     "SUM_SLACK",
     "SUM_TOLERANCE",
     "bits_of",
@@ -31,13 +30,13 @@ RANGE_TOLERANCE = 1e-6
 LEAST_ROUNDED, DECIMALS = 1e-9, {"float32": 7, "float64": 15}
 # Values in a block: few enough to stay in the cache while they are looked at several times.
 BLOCK = 2**17
-# Up to so many columns, several rows are added up by one product.
-FEW_COLUMNS, ROWS_AT_ONCE = 8, 4
+# From so many columns on, rows are added one by one.
+MANY_COLUMNS = 18
 
 
 def block_length(n_columns: int) -> int:
     """Return how many rows of so many columns make a block that stays in the cache."""
-    return max(BLOCK // n_columns // ROWS_AT_ONCE, 1) * ROWS_AT_ONCE
+    return max(BLOCK // n_columns, 1)
 
 
 def clean_blocks(
@@ -116,19 +115,22 @@ def check_rows(values: NDArray[np.floating], name: str) -> NDArray[Any]:
 
 
 def row_sums(block: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the sums of rows as products with ones, which is several times faster than adding along short rows."""
+    """Return the sums of rows, as fast as they are read: NumPy's own sum along short rows pays for every row."""
     floats = block.astype(np.float64, copy=False)
     n_rows, n_columns = floats.shape
-    if n_columns <= FEW_COLUMNS and floats.flags.c_contiguous and n_rows % ROWS_AT_ONCE == 0:
-        # A product with so many short rows, laid end to end, holds their sums.
-        floats = floats.reshape(-1, ROWS_AT_ONCE * n_columns)
-        adder = np.repeat(np.eye(ROWS_AT_ONCE), n_columns, axis=0)
-    else:
-        adder = np.ones((n_columns, 1))
     # What has no sum is refused by whoever asked.
     with np.errstate(invalid="ignore", over="ignore"):
-        sums: NDArray[np.float64] = (floats @ adder).reshape(-1)
-    return sums
+        if not floats.flags.c_contiguous:
+            return floats @ np.ones(n_columns)
+        if n_columns >= MANY_COLUMNS:
+            sums: NDArray[np.float64] = np.einsum("ij->i", floats)
+            return sums
+        # Products of narrow matrices are slow, those of two rows end to end are not.
+        sums, even = np.empty(n_rows), n_rows // 2 * 2
+        pairs, adder = floats[:even].reshape(-1, 2 * n_columns), np.repeat(np.eye(2), n_columns, axis=0)
+        np.matmul(pairs, adder, out=sums[:even].reshape(-1, 2))
+        sums[even:] = floats[even:].sum(axis=1)
+        return sums
 
 
 def _refuse(values: NDArray[Any], name: str) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from skroute._rows import ROWS_AT_ONCE, row_sums
+from skroute._rows import row_sums
 
 __all__ = ["Floats", "Map", "all_finite", "block_rows", "by_blocks", "divide_rows", "logistic", "spread_rows"]
 
@@ -46,7 +46,7 @@ def all_finite(values: NDArray[np.float64]) -> bool:
 
 def block_rows(n_columns: int) -> int:
     """Return the number of rows of a block."""
-    return max(BLOCK // n_columns // ROWS_AT_ONCE, 1) * ROWS_AT_ONCE
+    return max(BLOCK // n_columns, 1)
 
 
 def spread_rows(values: NDArray[Any], n_rows: int) -> NDArray[Any]:

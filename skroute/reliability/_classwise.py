@@ -1,6 +1,7 @@
 """Sums of all classes at once, over rows that count alike: the probabilities are read once, in the order they lie."""
 
 import math
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ __all__ = ["MOST_BINS", "classwise_sums"]
 # More bins than rows in a group (see below) would make reading off the packed sums the main work.
 MOST_BINS = 64
 # Probabilities in a block: small enough for the caches, large enough for calls to cost little beside the work.
-BLOCK, SPARSE_BLOCK = 2**17, 2**18
+BLOCK, SPARSE_BLOCK = 2**16, 2**18
 # A float64 holds the sum over so many rows without losing a unit of the grid.
 EXACT_ROWS = 2 ** (53 - GRID_BITS)
 # So does an int64 over so many and another block, with a bit to spare.
@@ -23,12 +24,15 @@ CHUNK = 2**20
 ROUNDER = 1.5 * 2.0 ** (52 - GRID_BITS)
 # Sums of so many rows can be packed with their number: see `_dense`.
 UNIT, PACKED_ROWS = 64.0, 63
-# Rows that are added to one another side by side, see `_column_units`.
-FOLD = 63
+# Numbers that are added side by side, see `_column_units`.
+FOLD = 2**11
 ONE_BITS = bits_of(np.ones(1))[0]
 # With more classes, and a smaller share of probabilities above the first bin, that bin is what the others leave. With
 # fewer, picking those out costs more than it saves.
 FEW_CLASSES, SPARSE_SHARE = 16, 0.25
+# Flags that are looked at together, see `_flagged`.
+WORD_BITS = 3
+WORD = 2**WORD_BITS
 
 
 def classwise_sums(
@@ -58,14 +62,12 @@ def classwise_sums(
     for start in range(0, len(values), work.n_rows):
         rows = slice(start, min(start + work.n_rows, len(values)))
         block = np.ascontiguousarray(values[rows], dtype=np.float64)
-        above = _above_first(block, edges, work) if n_classes > FEW_CLASSES else None
-        # Whatever is no number in [0, 1] is among those above.
-        suspects = bits_of(block.reshape(-1) if above is None else block.reshape(-1).take(above))
-        within = bool(suspects.max(initial=0) <= ONE_BITS)
-        block = checked(block, row_sums(block), within, values, "y_prob")
-        if above is not None and not within:
-            above = _above_first(block, edges, work)
-        _add_block(chunk, block, truth[rows], edges, work, above)
+        look = _Look(block, edges, work)
+        within = look.within
+        block = checked(block, look.row_sums, within, values, "y_prob")
+        if not within:
+            look = _Look(block, edges, work)
+        _add_block(chunk, block, truth[rows], edges, work, look)
         held += len(block)
         if held >= CHUNK or rows.stop == len(values):
             total = total + chunk.reshape(total.shape).astype(object)
@@ -85,26 +87,67 @@ class _Workspace:
         whole = PACKED_ROWS * (EXACT_ROWS // PACKED_ROWS if n_rows > EXACT_ROWS else 1)
         self.n_rows = min(n_rows // whole, -(-n_samples // whole)) * whole
         self.row_start = np.arange(0, self.n_rows * n_classes, n_classes)
-        self.floats = np.empty(self.n_rows * n_classes)
-        self.flags = np.empty(self.n_rows * n_classes, dtype=bool)
-        self.places, self.near = np.empty((2, self.n_rows * n_classes), dtype=np.int32)
-        self.codes = np.empty(self.n_rows * n_classes, dtype=np.intp)
-        # Each group of PACKED_ROWS rows has cells of its own, and within them each class.
-        n_cells = n_classes * n_bins
-        self.class_cells = np.tile(np.arange(0, n_cells, n_bins, dtype=np.int32), self.n_rows)
-        self.row_cells = np.repeat(np.arange(self.n_rows // PACKED_ROWS) * n_cells, PACKED_ROWS)
-        cells = self.row_cells[:, np.newaxis] + np.arange(0, n_cells, n_bins)
-        self.cells = cells.reshape(-1).astype(np.int32)
+        self.n_classes, self.n_bins, size = n_classes, n_bins, self.n_rows * n_classes
+        # Memory that is not written to costs nothing; what only some blocks need is made by the first that does.
+        self.floats = np.empty(size)
+        self.flags = np.empty(-(-size // WORD) * WORD, dtype=bool)
+        self.places, self.near = np.empty((2, size), dtype=np.int32)
+        self.codes = np.empty(size, dtype=np.intp)
+
+    @cached_property
+    def first_cells(self) -> NDArray[np.int32]:
+        """The first cell of each class, for every row."""
+        return np.tile(np.arange(0, self.n_classes * self.n_bins, self.n_bins, dtype=np.int32), self.n_rows)
+
+    @cached_property
+    def row_cells(self) -> NDArray[np.int32]:
+        """The first cell of each row: each group of PACKED_ROWS rows has cells of its own."""
+        groups = np.arange(self.n_rows // PACKED_ROWS, dtype=np.int32)
+        return np.repeat(groups * (self.n_classes * self.n_bins), PACKED_ROWS)
+
+    @cached_property
+    def cells(self) -> NDArray[np.int32]:
+        """The first cell of each class within those of each row."""
+        cells = self.row_cells[:, np.newaxis] + self.first_cells[: self.n_classes]
+        return cells.reshape(-1)
 
 
-def _above_first(values: NDArray[np.float64], edges: NDArray[np.float64], work: _Workspace) -> NDArray[np.intp]:
-    """Return the places of all that does not lie in the first bin, or that is no number in [0, 1].
+class _Look:
+    """What all probabilities of a block have to tell, while they arrive from memory.
 
     Positive floats are ordered like their bits, and a sign or a NaN has larger bits.
     """
-    first_edge = np.array([edges[1] if len(edges) > 2 else np.inf])
-    bits = bits_of(values.reshape(-1))
-    return np.flatnonzero(np.greater_equal(bits, bits_of(first_edge)[0], out=work.flags[: bits.size]))
+
+    above: NDArray[np.intp] | None = None
+    """Places of all that does not lie in the first bin, or that is no number in [0, 1]; None where many do."""
+    units: NDArray[np.int64]
+    """Sum of every column, in units of the grid; where `above` is known."""
+
+    def __init__(self, block: NDArray[np.float64], edges: NDArray[np.float64], work: _Workspace) -> None:
+        flat = block.reshape(-1)
+        self.row_sums = row_sums(block)
+        if block.shape[1] <= FEW_CLASSES:
+            self.within = bool(bits_of(flat).max(initial=0) <= ONE_BITS)
+            return
+        first_edge = bits_of(np.array([edges[1] if len(edges) > 2 else np.inf]))[0]
+        flags = work.flags[: -(-flat.size // WORD) * WORD]
+        flags[flat.size :] = False
+        np.greater_equal(bits_of(flat), first_edge, out=flags[: flat.size])
+        self.above = _flagged(flags)
+        self.within = bool(bits_of(flat.take(self.above)).max(initial=0) <= ONE_BITS)
+        if len(self.above) > SPARSE_SHARE * flat.size:
+            self.above = None
+            return
+        self.units = _column_units(np.add(flat, ROUNDER, out=work.floats[: flat.size]), block.shape[1])
+
+
+def _flagged(flags: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the places of the flags that are set, whole words of them at once: few are, and NumPy pays for each."""
+    words = np.flatnonzero(flags.view(np.uint64) != 0)
+    places = np.flatnonzero(flags.view(np.uint64).take(words).view(bool))
+    # Quotient and remainder, whose division would take longer than all the rest.
+    flagged: NDArray[np.intp] = (words.take(places >> WORD_BITS) << WORD_BITS) + (places & (WORD - 1))
+    return flagged
 
 
 def _add_block(
@@ -113,15 +156,15 @@ def _add_block(
     truth: NDArray[np.intp],
     edges: NDArray[np.float64],
     work: _Workspace,
-    above: NDArray[np.intp] | None,
+    look: _Look,
 ) -> None:
-    """Add number, hits and units of confidence of a block of rows, in C order; `above` are places in it."""
+    """Add number, hits and units of confidence of a block of rows, in C order."""
     n_rows, n_classes = values.shape
     n_bins, flat = len(edges) - 1, values.reshape(-1)
     true_places = work.row_start[:n_rows] + truth
     n_cells = n_classes * n_bins
-    if above is not None and len(above) <= SPARSE_SHARE * flat.size:
-        count, confidence = _sparse(values, above, edges, work)
+    if look.above is not None:
+        count, confidence = _sparse(flat, n_rows, look.above, look.units, edges, work)
         true_cells = truth * n_bins + assign_bins(flat.take(true_places), edges)
     else:
         bins = assign_bins(flat, edges, (work.places[: flat.size], work.near[: flat.size]))
@@ -170,26 +213,28 @@ def _whole(sums: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _sparse(
-    values: NDArray[np.float64], places: NDArray[np.intp], edges: NDArray[np.float64], work: _Workspace
+    flat: NDArray[np.float64],
+    n_rows: int,
+    places: NDArray[np.intp],
+    units: NDArray[np.int64],
+    edges: NDArray[np.float64],
+    work: _Workspace,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return number and sum of probabilities in every cell, given the places of those above the first bin.
 
     At most n_bins - 1 probabilities of a row lie there, however many classes there are. The first bin holds the rest of
     each column; no digit is lost in the difference, because all sums are whole units of the grid.
     """
-    n_rows, n_classes = values.shape
-    n_bins = len(edges) - 1
-    flat, shifted = values.reshape(-1), work.floats[: values.size]
-    np.add(flat, ROUNDER, out=shifted)
+    n_bins, n_classes = len(edges) - 1, len(units)
     high = flat.take(places)
-    codes = work.class_cells.take(places)
+    codes = work.first_cells.take(places)
     codes += assign_bins(high, edges)
     n_cells = n_classes * n_bins
     count = np.bincount(codes, minlength=n_cells)
     total = _whole(np.bincount(codes, high + ROUNDER - ROUNDER, n_cells) * GRID)
     first = slice(None, None, n_bins)
     count[first] = n_rows - count.reshape(n_classes, n_bins).sum(axis=1)
-    total[first] = _column_units(shifted, n_classes) - total.reshape(n_classes, n_bins).sum(axis=1)
+    total[first] = units - total.reshape(n_classes, n_bins).sum(axis=1)
     return count, total
 
 
@@ -201,12 +246,10 @@ def _column_units(shifted: NDArray[np.float64], n_classes: int) -> NDArray[np.in
     """
     bits = shifted.view(np.int64)
     n_rows = len(bits) // n_classes
-    # Long rows are added faster than short ones: FOLD of them at once, and those that are left over.
-    long = n_rows // FOLD * FOLD * n_classes
-    sums = np.zeros(FOLD * n_classes, dtype=np.int64)
-    if long:
-        bits[:long].reshape(-1, FOLD * n_classes).sum(axis=0, out=sums)
-    units: NDArray[np.int64] = sums.reshape(FOLD, n_classes).sum(axis=0)
+    # Long rows are added faster than short ones: several rows end to end, and those that are left over.
+    fold = max(FOLD // n_classes, 1)
+    long = n_rows // fold * fold * n_classes
+    units: NDArray[np.int64] = bits[:long].reshape(-1, fold * n_classes).sum(axis=0).reshape(-1, n_classes).sum(axis=0)
     units += bits[long:].reshape(-1, n_classes).sum(axis=0)
     units -= np.full(1, n_rows) * np.array([ROUNDER]).view(np.int64)
     return units
