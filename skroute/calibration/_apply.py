@@ -16,8 +16,8 @@ Floats = NDArray[np.float64]
 # Writes the probabilities of some rows of scores, all of them finite, to the second array.
 Map = Callable[[Floats, Floats], None]
 
-# Values in a block.
-BLOCK = 2**16
+# Values in a block, of a multiple of so many rows: the last bit of a row's sum can depend on how many rows there are.
+BLOCK, MULTIPLE = 2**16, 16
 # Up to so many values, calls cost more than arithmetic.
 FEW_VALUES = 2**10
 # Up to so many columns, they are scaled one by one: NumPy's arithmetic with one number a row pays for every row.
@@ -46,7 +46,7 @@ def all_finite(values: NDArray[np.float64]) -> bool:
 
 def block_rows(n_columns: int) -> int:
     """Return the number of rows of a block."""
-    return max(BLOCK // n_columns, 1)
+    return max(BLOCK // n_columns // MULTIPLE, 1) * MULTIPLE
 
 
 def spread_rows(values: NDArray[Any], n_rows: int) -> NDArray[Any]:

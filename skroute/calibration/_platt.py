@@ -22,8 +22,13 @@ MAX_STEPS = 200
 MANY_ROWS, BINS, COARSE = 2**14, 2**12, 2**4
 # Where fewer bins hold rows, a few scores are far out, and a histogram says nothing about the others.
 FEW_BINS = 2**7
-# Gains of the mean loss so small that a full step of Newton's needs no judging, and those that are the last to matter.
-SAFE, LAST = 1e-8, 1e-12
+# Gains of the mean loss so small that a full step of Newton's needs no judging, where it also moves the log-odds of no
+# row by more than this (else curvature is another at its end); and those gains that are the last to matter.
+SAFE, NEAR, LAST = 1e-8, 0.5, 1e-12
+# Where all rows are saturated, a step can be too long by so much.
+RIDGE, SHORTEST = 1e-14, 1e-30
+# Scores beyond this are scaled, since sums of them could overflow.
+HUGE = 1e290
 # Rows of a block: its temporaries stay in the cache.
 BLOCK = 2**14
 
@@ -45,6 +50,10 @@ class _Sample(NamedTuple):
             np.subtract(self.scores[rows], self.centre, out=feature)
             feature /= self.scale
             yield rows, feature
+
+    def reach(self) -> float:
+        """Return the largest absolute feature."""
+        return max(float(self.scores.max()) - self.centre, self.centre - float(self.scores.min())) / self.scale
 
     def log_partition(self, slope: float, intercept: float) -> float:
         """Return the sum of ``log(1 + exp(slope * feature + intercept))``."""
@@ -96,12 +105,16 @@ def fit_platt(
     slope, intercept : float
     """
     low, high = float(scores.min()), float(scores.max())
+    largest = max(-low, high)
+    if largest > HUGE:
+        slope, intercept = fit_platt(scores / largest, positive, weight)
+        return slope / largest, intercept
     total = float(len(scores)) if weight is None else float(weight.sum())
     n_positive = float(np.count_nonzero(positive)) if weight is None else float(positive @ weight)
     n_negative = total - n_positive
     upper, lower = (n_positive + 1.0) / (n_positive + 2.0), 1.0 / (n_negative + 2.0)
     sum_target = upper * n_positive + lower * n_negative
-    start = (0.0, float(logit(sum_target / total)))
+    start = prior = (0.0, float(logit(sum_target / total)))
     if low == high:
         # The optimum is flat in the slope.
         return start
@@ -124,7 +137,8 @@ def fit_platt(
                 start = _minimise_binned(sample, table, (lower, upper), start)
     slope, intercept = _minimise(sample, linear / total, total, start)
     slope /= sample.scale
-    return slope, intercept - slope * centre
+    # The slope between scores that differ by less than any normal number may be none; they are taken for equal.
+    return (slope, intercept - slope * centre) if np.isfinite(slope) else prior
 
 
 def _histogram(sample: _Sample, positive: NDArray[np.bool_], low: float, high: float) -> NDArray[np.float64]:
@@ -164,14 +178,14 @@ def _minimise(
     def loss(parameters: NDArray[np.float64]) -> float:
         return sample.log_partition(*parameters) / total - float(parameters @ linear)
 
-    parameters, value = np.array(start), np.nan
+    parameters, value, widest = np.array(start), np.nan, sample.reach()
     for _ in range(MAX_STEPS):
         sums = sample.moments(*parameters) / total
         gradient = sums[:2] - linear
         # A trace of ridge: saturated rows would leave the matrix singular.
-        step = np.linalg.solve(sums[[[2, 3], [3, 4]]] + 1e-14 * np.eye(2), gradient)
+        step = np.linalg.solve(sums[[[2, 3], [3, 4]]] + RIDGE * np.eye(2), gradient)
         decrease = float(gradient @ step)
-        if decrease < SAFE:
+        if decrease < SAFE and abs(step) @ (widest, 1.0) < NEAR:
             # Newton squares the error. The loss would not show what the last steps gain.
             parameters, value = parameters - step, np.nan
             if decrease < LAST:
@@ -179,7 +193,9 @@ def _minimise(
             continue
         value = loss(parameters) if np.isnan(value) else value
         length = 1.0
-        while (shorter := loss(parameters - length * step)) > value - 1e-4 * length * decrease and length > 1e-9:
+        while (shorter := loss(parameters - length * step)) > value - 1e-4 * length * decrease:
             length /= 2.0
+            if length < SHORTEST:
+                return float(parameters[0]), float(parameters[1])
         parameters, value = parameters - length * step, shorter
     return float(parameters[0]), float(parameters[1])

@@ -7,6 +7,7 @@ from typing import Any
 
 import joblib
 from joblib.memory import MemorizedResult
+from sklearn import get_config
 
 from skroute.exceptions import CacheWarning
 
@@ -30,7 +31,8 @@ def cached_call(
         A module-level function, with an argument `digest` of which it makes no use: the one that joblib looks at, so
         that nothing is hashed twice.
     hashed, ignored : dict
-        Its other arguments: those that its result depends on, and the others.
+        Its other arguments: those that its result depends on, together with scikit-learn's configuration, and the
+        others.
     named : sequence of str
         Those of the hashed arguments that may hold the user's own classes. Where they cannot be hashed, as with a class
         defined in an interactive session, the call is not cached, with a warning.
@@ -58,7 +60,7 @@ def cached_call(
         return function(**hashed, **ignored), None
     arguments = hashed | ignored
     cached = memory.cache(function, ignore=list(arguments))
-    arguments["digest"] = joblib.hash(hashed)
+    arguments["digest"] = joblib.hash((hashed, get_config()))
     value = cached(**arguments)
     # What cannot be pickled is not written, with a warning of joblib.
     return value, cached.call_and_shelve(**arguments) if cached.check_call_in_cache(**arguments) else None

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from joblib.memory import MemorizedResult
+from joblib.memory import MemorizedResult, Memory
 from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.utils.validation import check_memory
@@ -72,7 +72,6 @@ class FrozenModels:
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the mean of the models' calibrated probabilities, in an array of the caller's own."""
-        # The configuration belongs to it: with assume_finite, rows pass that would be an error without.
         seen = Contents.of((X, get_config()))
         proba: NDArray[np.float64] | None = None if seen is None else MEMO.find(self._fit.token, seen)
         if proba is None:
@@ -105,13 +104,24 @@ def remembered_cross_fit(memory: Any, hashed: dict[str, Any], ignored: dict[str,
     -------
     result : CrossFit
         Its models are a list, or `FrozenModels` where they are remembered.
+
+    Raises
+    ------
+    ValueError
+        If the memory is none of these.
     """
     memory = check_memory(memory)
+    if not isinstance(memory, Memory):
+        raise ValueError(
+            "The 'memory' parameter of RoutingClassifier must be None, the path of a folder or a joblib.Memory. "
+            f"Got {memory!r} instead."
+        )
     if memory.location is None:
         uncached: CrossFit = cross_fit(**hashed, **ignored)
         return uncached
     place = os.path.abspath(memory.location)
-    seen = Contents.of(hashed)
+    # The configuration belongs to it: with assume_finite, rows pass that would be an error without.
+    seen = Contents.of((hashed, get_config()))
     fit: _Fit | None = None if seen is None else MEMO.find(place, seen)
     if fit is not None:
         if is_cached(fit.file):

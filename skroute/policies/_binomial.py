@@ -15,6 +15,8 @@ LEAST_RISK = 1e-12
 SLACK = 1.0 + 1e-12
 # Entries of a table that are solved one by one; what follows is smooth enough to be solved at every STRIDE-th only.
 HEAD, STRIDE = 1024, 64
+# Tables have about so many entries at most.
+LARGEST = 2**20
 
 
 def check_target(max_error: float, risk: float, name: str = "max_error") -> None:
@@ -154,6 +156,8 @@ def most_errors(rows: ArrayLike, max_error: float, risk: float) -> NDArray[np.in
     """
     counts = np.asarray(rows)
     table = _table_beyond(float(counts.max(initial=0)), max_error, risk)
+    if table is None:
+        return _bisected(counts.astype(np.float64), max_error, risk)
     return np.searchsorted(table, counts, side="right") - 1
 
 
@@ -178,6 +182,8 @@ def passes(errors: ArrayLike, rows: ArrayLike, max_error: float, risk: float) ->
     """
     counts = np.asarray(rows)
     table = _table_beyond(float(counts.max(initial=0)), max_error, risk)
+    if table is None:
+        return np.asarray(p_value(errors, counts, max_error) <= risk * SLACK)
     # The last entry exceeds every count, so that it also refuses whatever lies beyond the table.
     return np.asarray(counts >= table[np.minimum(errors, len(table) - 1)])
 
@@ -214,7 +220,7 @@ def fewest_rows(errors: ArrayLike, max_error: float, risk: float) -> NDArray[np.
     return _settle(wrong, wrong + np.ceil(_right_rows(wrong, max_error, risk)), max_error, risk).astype(np.int64)
 
 
-def steps(rows: int, max_error: float, risk: float) -> NDArray[np.int64]:
+def steps(rows: int, max_error: float, risk: float) -> NDArray[np.int64] | None:
     """Return the numbers of rows, up to `rows`, from which on one more error is allowed.
 
     Parameters
@@ -228,8 +234,8 @@ def steps(rows: int, max_error: float, risk: float) -> NDArray[np.int64]:
 
     Returns
     -------
-    rows : ndarray
-        Ascending: ``fewest_rows`` of 0, 1, 2, ... errors.
+    rows : ndarray or None
+        Ascending: ``fewest_rows`` of 0, 1, 2, ... errors; None where they would be millions.
 
     Examples
     --------
@@ -237,7 +243,7 @@ def steps(rows: int, max_error: float, risk: float) -> NDArray[np.int64]:
     array([45, 77])
     """
     table = _table_beyond(rows, max_error, risk)
-    return table[: np.searchsorted(table, rows, side="right")]
+    return None if table is None else table[: np.searchsorted(table, rows, side="right")]
 
 
 def _split(errors: ArrayLike, rows: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
@@ -266,9 +272,24 @@ def _settle(
     return rows
 
 
-def _table_beyond(rows: float, max_error: float, risk: float) -> NDArray[np.int64]:
-    """Return the fewest rows for 0, 1, 2, ... errors, as far as the first entry above `rows` or farther."""
+def _bisected(rows: NDArray[np.float64], max_error: float, risk: float) -> NDArray[np.int64]:
+    """Return the most errors that still pass, without a table; -1 where there are none."""
+    low, high = np.full(rows.shape, -1.0), rows
+    while (apart := high - low > 1.0).any():
+        middle = np.floor(np.where(apart, (low + high) / 2.0, high))
+        passed = (p_value(middle, rows, max_error) <= risk * SLACK) & (middle < rows)
+        low, high = np.where(apart & passed, middle, low), np.where(apart & ~passed, middle, high)
+    return low.astype(np.int64)
+
+
+def _table_beyond(rows: float, max_error: float, risk: float) -> NDArray[np.int64] | None:
+    """Return the fewest rows for 0, 1, 2, ... errors, as far as the first entry above `rows` or farther.
+
+    None where the table would be larger than the work that it saves, as it is where few rows have huge weights.
+    """
     check_target(max_error, risk)
+    if rows * max_error > LARGEST:
+        return None
     # About max_error of the rows may be wrong; powers of two, so that the cache serves many counts.
     size = 2 ** max(6, math.ceil(math.log2(rows * max_error + 1.0)))
     while (table := _table(max_error, risk, size))[-1] <= rows:

@@ -268,8 +268,10 @@ def _sequence(rows: _Rows, reference: NDArray[np.float64] | None, max_error: flo
     # Only where the next score differs: a threshold takes equal scores together.
     ends = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))
     if own and rows.importance is None:
-        # Between two of these counts a row can only add an error.
-        marks = np.append(steps(rows.number, max_error, risk), count[-1])
+        # Between two of these counts a row can only add an error. Where they would be millions, nearly every row, which
+        # stands for many then, allows another one.
+        allowing = steps(rows.number, max_error, risk)
+        marks = count if allowing is None else np.append(allowing, count[-1])
     else:
         marks = np.geomspace(count[0], count[-1], GRID)
     ends = ends[np.unique(np.searchsorted(count[ends], marks - ROUNDING).clip(max=len(ends) - 1))]

@@ -129,7 +129,8 @@ class _Look:
         if block.shape[1] <= FEW_CLASSES:
             self.within = bool(bits_of(flat).max(initial=0) <= ONE_BITS)
             return
-        first_edge = bits_of(np.array([edges[1] if len(edges) > 2 else np.inf]))[0]
+        # With a single bin, what lies above it is no probability.
+        first_edge = bits_of(edges[1:2])[0] if len(edges) > 2 else ONE_BITS + np.uint64(1)
         flags = work.flags[: -(-flat.size // WORD) * WORD]
         flags[flat.size :] = False
         np.greater_equal(bits_of(flat), first_edge, out=flags[: flat.size])

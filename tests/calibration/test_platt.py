@@ -102,6 +102,40 @@ def test_whole_weights_are_repetitions_and_row_order_is_irrelevant(kind):
     assert_allclose(fit_platt(scores[order], positive[order], weight[order]), expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("n", [1000, MANY])
+@pytest.mark.parametrize("far", [1e3, 1e6, 1e9, 1e15])
+def test_few_rows_of_a_class_far_from_all_others(n, far):
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=n)
+    scores[:3] = far
+    positive = np.arange(n) < 3
+    slope, intercept = fit_platt(scores, positive)
+    assert_allclose(standard_gradient(scores, positive, None, slope, intercept), 0.0, atol=1e-9)
+    # The further they are, the more are all others like one score.
+    share = expit(slope * scores + intercept)
+    assert_allclose([share[0], share[3:].mean()], [4 / 5, 1 / (n - 1)], rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(-1.0, 2.0), (0.0, 1.7e308), (-1e308, 1e308), (1e308, 1.7e308), (0.0, 1e-300)]
+)
+@pytest.mark.parametrize("weight", [(1, 1, 1, 1), (1e8, 1e-8, 1e-8, 1e8), (1e-8, 1e-8, 1e8, 1e4), (1e3, 1, 1, 1e-9)])
+@pytest.mark.parametrize("repeats", [1, MANY // 4])
+def test_two_scores_get_the_mean_targets_of_their_rows(low, high, weight, repeats):
+    scores, positive, weight = (np.repeat(part, repeats) for part in ([low, low, high, high], [0, 1, 0, 1], weight))
+    positive, weight = positive.astype(bool), weight.astype(float)
+    target, _ = targets(positive, weight)
+    expected = [np.average(target[scores == score], weights=weight[scores == score]) for score in (low, high)]
+    slope, intercept = fit_platt(scores, positive, weight)
+    assert_allclose(expit(slope * np.array([low, high]) + intercept), expected, rtol=1e-4, atol=1e-9)
+
+
+def test_scores_that_no_slope_can_tell_apart_count_as_equal():
+    slope, intercept = fit_platt(np.array([0.0, 1e-310] * 20), np.arange(40) % 4 == 0)
+    assert slope == 0.0
+    assert np.isfinite(intercept)
+
+
 @pytest.mark.parametrize("n", [40, MANY])
 @pytest.mark.parametrize("scale", [1e-306, 1e-200, 1e-30, 1e30, 1e150])
 def test_the_scale_of_scores_does_not_matter(n, scale):

@@ -12,6 +12,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from skroute import RoutePolicy, RoutingClassifier
 from skroute.classifier._remembered import MEMO, FrozenModels
@@ -206,6 +208,20 @@ def test_the_configuration_belongs_to_responses(data, memory):
     for finite in (False, True):
         with config_context(assume_finite=finite):
             assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
+
+
+@pytest.mark.parametrize("in_process", [True, False])
+def test_the_configuration_belongs_to_fits(data, memory, in_process):
+    X, y, _ = data()
+    X = X.copy()
+    X[0, 0] = np.nan
+    base = make_pipeline(FunctionTransformer(np.nan_to_num, validate=True), LogisticRegression())
+    with config_context(assume_finite=True):
+        router(memory, base).fit(X, y)
+    if not in_process:
+        MEMO._entries = ()
+    with pytest.raises(ValueError, match="NaN"):
+        router(memory, base).fit(X, y)
 
 
 def test_a_draw_is_frozen_until_the_memory_is_cleared(data, memory):

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -205,6 +207,7 @@ def test_a_base_that_is_no_classifier_is_refused(data, base):
         {"cv": []},
         {"cv": True},
         {"memory": 3},
+        {"memory": SimpleNamespace(cache=len)},
     ],
     ids=str,
 )

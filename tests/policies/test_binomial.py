@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import binom, binomtest
 
-from skroute.policies._binomial import fewest_rows, most_errors, p_value, passes, rows_needed, upper_bound
+from skroute.policies import _binomial
+from skroute.policies._binomial import fewest_rows, most_errors, p_value, passes, rows_needed, steps, upper_bound
 
 rates = st.integers(1, 99).map(lambda i: i / 100)
 risks = st.integers(1, 99).map(lambda i: i / 100)
@@ -77,6 +79,26 @@ def test_large_tables_are_as_exact_as_small_ones(max_error, risk):
     some = most >= 0
     assert (p_value(most[some], rows[some], max_error) <= risk * (1 + 1e-9)).all()
     assert (p_value(most + 1, rows, max_error) > risk * (1 - 1e-9)).all()
+
+
+@given(st.lists(st.integers(0, 2000), min_size=1, max_size=20), st.floats(0.01, 0.9), st.floats(1e-3, 0.5))
+def test_without_a_table_the_answers_are_the_same(rows, max_error, risk):
+    rows = np.array(rows)
+    most = most_errors(rows, max_error, risk)
+    errors = np.maximum(most + np.arange(len(rows)) % 3 - 1, 0).clip(0, rows)
+    passed = passes(errors, rows, max_error, risk)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_binomial, "LARGEST", 0)
+        assert_array_equal(most_errors(rows, max_error, risk), most)
+        assert_array_equal(passes(errors, rows, max_error, risk), passed)
+        assert steps(10, max_error, risk) is None
+
+
+def test_huge_numbers_need_no_table():
+    # The normal approximation is exact to many digits here.
+    rows = 10**12
+    expected = 0.05 * rows - 1.2815515655446004 * np.sqrt(rows * 0.05 * 0.95)
+    assert_allclose(most_errors(rows, 0.05, 0.1), expected, rtol=1e-9)
 
 
 def test_one_count_gives_one_number():

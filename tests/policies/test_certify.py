@@ -142,6 +142,18 @@ def test_one_score_for_all_rows_is_one_threshold():
     assert (found.threshold, found.routed, found.errors) == (math.inf, 200, 200)
 
 
+@pytest.mark.parametrize("repeats", [10**6, 10**9, 10**13])
+def test_huge_whole_weights_do_not_ask_for_huge_tables(repeats):
+    scores, wrong = np.linspace(0.5, 0.99, 50), np.arange(50) % 4 < 12 - np.arange(50)
+    found = certify_class(scores, wrong, max_error=0.1, risk=0.1, weight=np.full(50, repeats))
+    # So many rows show the share that they have.
+    shares = [wrong[start:].mean() for start in range(50)]
+    allowed = [start for start in range(50) if shares[start] < 0.1]
+    assert found.status == "certified"
+    assert found.threshold == scores[min(allowed)]
+    assert found.errors == wrong[scores >= found.threshold].sum() * repeats
+
+
 def test_equal_scores_are_not_split():
     scores = np.repeat([0.99, 0.9, 0.5], 50)
     found = certify_class(scores, scores == 0.5, max_error=0.1, risk=0.1)

@@ -96,24 +96,28 @@ def test_any_split_in_any_order_gives_the_table_of_the_whole(data, kind, n_class
     assert total == table(slice(None))
 
 
+@pytest.mark.parametrize("n_bins", [1, 2, 10])
 @pytest.mark.parametrize("n_classes", [3, 30])
-@pytest.mark.parametrize("bad", [(1.1, -0.1), (-0.1, 1.1), (np.nan, 1.0), (0.5, 0.4), (np.inf, -np.inf)], ids=str)
-def test_a_row_that_is_no_probability_is_named(n_classes, bad):
+@pytest.mark.parametrize(
+    "bad", [(1.1, -0.1), (1.004, 0.0), (-0.1, 1.1), (np.nan, 1.0), (0.5, 0.4), (np.inf, -np.inf)], ids=str
+)
+def test_a_row_that_is_no_probability_is_named(n_classes, bad, n_bins):
     proba = np.eye(n_classes)[np.arange(9000) % n_classes]
     proba[8765] = 0.0
     proba[8765, [0, 2]] = bad
     with pytest.raises(ValueError, match=r"y_prob .*row 8765 "):
-        reliability_table(np.arange(9000) % n_classes, proba, kind="classwise")
+        reliability_table(np.arange(9000) % n_classes, proba, kind="classwise", n_bins=n_bins)
 
 
+@pytest.mark.parametrize("n_bins", [1, 10])
 @pytest.mark.parametrize("n_classes", [3, 30])
-def test_values_outside_by_rounding_count_as_the_ends(n_classes):
+def test_values_outside_by_rounding_count_as_the_ends(n_classes, n_bins):
     y = np.arange(900) % n_classes
     proba = np.eye(n_classes)[y]
     off = proba.copy()
     # Few, so that most cells of many columns are still left to the first bin.
     off[:40] = np.where(proba[:40] == 1.0, 1.0 + 1e-9, -1e-9)
     before = off.copy()
-    clean, found = (reliability_table(y, values, kind="classwise") for values in (proba, off))
+    clean, found = (reliability_table(y, values, kind="classwise", n_bins=n_bins) for values in (proba, off))
     assert found.to_dict() == clean.to_dict()
     np.testing.assert_array_equal(off, before)
