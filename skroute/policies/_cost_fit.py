@@ -48,6 +48,8 @@ class Rows:
     """Shape (3, n_samples): cost of "watch", "escalate" and "clarify"."""
     weight: Floats
     """Sums to one."""
+    number: float
+    """How many rows of equal weight tell as much."""
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -67,6 +69,7 @@ class Rows:
             auto=self.auto[rows] / share,
             persons=self.persons[:, rows] / share,
             weight=self.weight[rows] / share,
+            number=self.number * float(share),
         )
 
 
@@ -172,6 +175,11 @@ class GateSearch:
     def reviewed(self, numbers: Numbers) -> float:
         """Return the share of rows that go to a person."""
         return float(self.rows.weight[~self.is_auto(numbers)].sum())
+
+    def found(self, numbers: Numbers) -> int:
+        """Return how many numbers are found, and not given or switched off."""
+        thresholds = np.count_nonzero(np.isnan(self.given.thresholds) & np.isfinite(numbers.thresholds))
+        return int(thresholds) + sum(not numbers.is_off(*place) for place in self.coordinates(numbers))
 
     def cost(self, numbers: Numbers) -> float:
         """Return the cost of the numbers as they are."""
@@ -309,7 +317,8 @@ def search_gates(
     watch_order : str
         The order in which watches are looked at.
     max_review_rate : float or None
-        The bound. None: there is none.
+        The bound. None: there is none. One row is taken off it for every number that is found: each fits these rows
+        better than new ones, by about so much.
 
     Returns
     -------
@@ -329,26 +338,29 @@ def search_gates(
     best = small.search()[1]
     if small is not full:
         best = full.descend(best, [place for place in full.coordinates(best) if not best.is_off(*place)])[1]
-    if max_review_rate is None or full.reviewed(best) <= max_review_rate:
+    if max_review_rate is None or max_review_rate >= 1.0:
+        return best, 0.0, full.reviewed(best)
+    bound = max(max_review_rate - full.found(best) / rows.number, 0.0)
+    if full.reviewed(best) <= bound:
         return best, 0.0, full.reviewed(best)
     prices = review_prices(small.rows)
     # Which watches are worth a search depends on the price, but not by so much that each step had to look for them.
-    guess = float(np.quantile(prices, 1.0 - max_review_rate))
+    guess = float(np.quantile(prices, 1.0 - bound))
     small.watchable = sorted({*small.promising()[2], *small.priced(guess).promising()[2]})
     low, high, ends = 0, len(prices) - 1, [best, small.priced(prices[-1]).search()[1]]
     while high - low > 1 and high > low * 1.01:
         middle = (low + high) // 2
         numbers = small.priced(prices[middle]).search()[1]
-        if small.reviewed(numbers) <= max_review_rate:
+        if small.reviewed(numbers) <= bound:
             high, ends[1] = middle, numbers
         else:
             low, ends[0] = middle, numbers
     # The share falls in steps, as gates come and go with the price; what a step leaves is for the thresholds to use.
     prices = review_prices(rows)
-    results = [_within(full, numbers, prices, max_review_rate) for numbers in ends]
+    results = [_within(full, numbers, prices, bound) for numbers in ends]
 
-    def rank(result: tuple[Numbers, float]) -> tuple[bool, float]:
-        return full.reviewed(result[0]) > max_review_rate, full.cost(result[0])
+    def rank(result: tuple[Numbers, float]) -> tuple[float, float]:
+        return max(full.reviewed(result[0]), bound), full.cost(result[0])
 
     best, price = min(results, key=rank)
     return best, price, full.reviewed(best)

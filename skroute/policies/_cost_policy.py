@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from skroute._validation import check_amount, check_level, check_option, check_proba, check_sample_weight, listed
+from skroute._validation import (
+    check_amount,
+    check_level,
+    check_option,
+    check_proba,
+    check_sample_weight,
+    counts_rows,
+    listed,
+)
 from skroute.policies._actions import choice_table, choose, row_costs
 from skroute.policies._cost_fit import GATES_FOUND
 from skroute.policies._cost_rules import FitRows, find_actions, find_gates
@@ -108,7 +116,8 @@ class CostPolicy(BasePolicy):
 
     The bound on reviews is met by a price on them (a Lagrange multiplier): the expected share is at most
     `max_review_rate` among the rows of `fit`, and among new ones within sampling error. Classes held back after `fit`
-    come on top. Under "thresholds" the share can stay below the bound, because it falls in steps.
+    come on top. Under "thresholds" the share stays below the bound: it falls in steps, and one row is taken off the
+    bound for every number that is found, since each fits the rows of `fit` better than new ones, by about so much.
 
     References
     ----------
@@ -221,9 +230,10 @@ class CostPolicy(BasePolicy):
             some = weight > 0.0
             values, weight, codes = values[some], weight[some], None if codes is None else codes[some]
         counts, weight = weight, weight / weight.sum()
+        number = counts.sum() if counts_rows("auto", counts, "CostPolicy") else 1.0 / (weight @ weight)
         truth = codes if self.cost_source == "labels" else None
         given = {name: self._by_class(name, labels) for name in self._keyed_params} | numbers
-        rows = FitRows(values, truth, weight, costs.matrix(labels), labels.tolist())
+        rows = FitRows(values, truth, weight, float(number), costs.matrix(labels), labels.tolist())
         if self.rule == "bayes":
             found, price = find_actions(rows, given, self.max_review_rate)
         else:

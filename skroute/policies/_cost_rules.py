@@ -26,6 +26,8 @@ class FitRows:
     """Positions of the true classes, where these say what a row costs."""
     weight: NDArray[np.float64]
     """Sums to one."""
+    number: float
+    """How many rows of equal weight tell as much."""
     matrix: NDArray[np.float64]
     labels: list[Any]
 
@@ -62,7 +64,7 @@ def find_gates(
         watch=rows.by_class(given["watch"], np.nan),
         **{name: OFF[name] if given[name] is None else given[name] for name in GATES_FOUND},
     )
-    weighed = Rows(signals, rows.values, auto, np.array(reviews), rows.weight)
+    weighed = Rows(signals, rows.values, auto, np.array(reviews), rows.weight, rows.number)
     found, price, share = search_gates(weighed, numbers, free, given["watch_order"], max_review_rate)
     if max_review_rate is not None:
         _check_bound(share, max_review_rate)

@@ -21,7 +21,7 @@ def searches(draw):
     proba /= proba.sum(axis=1, keepdims=True)
     weight = rng.integers(1, 4, 25) / 50.0
     costs = rng.normal(size=(4, 25)) * weight
-    rows = Rows(measure(proba), proba, costs[0], costs[1:], weight / weight.sum())
+    rows = Rows(measure(proba), proba, costs[0], costs[1:], weight / weight.sum(), float(len(proba)))
     free = np.full(n_classes, np.nan)
     search = GateSearch(rows, Numbers(free, free), frozenset(set(OFF) - {"watch"}), draw(st.sampled_from(WATCH_ORDERS)))
     level = st.sampled_from([0.0, 0.1, 0.25, 0.4, 0.6, 0.9])

@@ -86,6 +86,32 @@ def test_bound_on_reviews_is_met_and_used(rule, rate):
     assert reviewed(policy, new) <= rate + 4 * math.sqrt(rate * (1 - rate) / len(PROBA))
 
 
+def test_one_row_is_taken_off_the_bound_for_every_number_that_is_found():
+    free = fitted(rule="thresholds")
+    found = sum(np.isfinite(list(free.thresholds_.values()))) + len(free.watch_)
+    found += sum(level is not None for level in (free.margin_, free.max_entropy_, free.escalate_entropy_))
+    assert found >= 3
+    for most in (150, 250):
+        policy = fitted(rule="thresholds", max_review_rate=most / len(PROBA))
+        assert round(reviewed(policy, PROBA) * len(PROBA)) <= most - found
+        # Numbers that are given fit no rows.
+        given = {"margin": None, "max_entropy": None, "escalate_entropy": None, "watch": dict.fromkeys(CLASSES, np.inf)}
+        given["thresholds"] = {"unlock": 0.9, "vpn": 0.9, "security": 0.0}
+        share = reviewed(fitted(rule="thresholds", **given), PROBA)
+        assert reviewed(fitted(rule="thresholds", max_review_rate=share, **given), PROBA) == share
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rate", [0.05, 0.15])
+def test_bound_holds_on_new_rows(rule, rate):
+    new, _ = draw(20_000, 1)
+    excess = [
+        reviewed(fitted(draw(500, seed)[0], rule=rule, max_review_rate=rate), new) - rate for seed in range(100, 130)
+    ]
+    assert np.mean(excess) <= 2.5 * np.std(excess, ddof=1) / math.sqrt(len(excess))
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_bound_that_does_not_bind_changes_nothing(rule):
     free, bounded = fitted(rule=rule), fitted(rule=rule, max_review_rate=1.0)
