@@ -16,6 +16,7 @@ __all__ = [
     "check_unit",
     "checked",
     "clean_blocks",
+    "places_of",
     "row_sums",
     "two_columns",
 ]
@@ -30,6 +31,8 @@ RANGE_TOLERANCE = 1e-6
 LEAST_ROUNDED, DECIMALS = 1e-9, {"float32": 7, "float64": 15}
 # Values in a block: few enough to stay in the cache while they are looked at several times.
 BLOCK = 2**17
+# The flags of a word.
+WORD_BITS = 3
 # From so many columns on, rows are added one by one.
 MANY_COLUMNS = 18
 
@@ -131,6 +134,18 @@ def row_sums(block: NDArray[np.floating]) -> NDArray[np.float64]:
         np.matmul(pairs, adder, out=sums[:even].reshape(-1, 2))
         sums[even:] = floats[even:].sum(axis=1)
         return sums
+
+
+def places_of(flags: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return ``np.flatnonzero(flags)`` by whole words of flags: where few are set, NumPy pays for each of them."""
+    whole = len(flags) >> WORD_BITS << WORD_BITS
+    words = flags[:whole].view(np.uint64)
+    some = np.flatnonzero(words != 0)
+    within = np.flatnonzero(words.take(some).view(bool))
+    # Quotient and remainder, whose division would take longer than all the rest.
+    places: NDArray[np.intp] = (some.take(within >> WORD_BITS) << WORD_BITS) + (within & (2**WORD_BITS - 1))
+    rest = np.flatnonzero(flags[whole:])
+    return np.append(places, rest + whole) if rest.size else places
 
 
 def _refuse(values: NDArray[Any], name: str) -> None:

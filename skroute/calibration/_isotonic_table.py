@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from skroute._rows import places_of
 from skroute.calibration._apply import spread_rows
 
 __all__ = ["IsotonicTable"]
@@ -32,6 +33,8 @@ MOST_CELLS, CELLS_A_KNOT = 2**20, 64
 LEAST_BITS, MOST_BITS = 5, 11
 # Up to so many columns, scores near 1 are common.
 FEW_COLUMNS = 8
+# Up to so many knots of a cell are passed one by one.
+FEW_HELD = 6
 # The rounding of slope times value, and so of the result, stays under 1e-13.
 MOST_STEEP = 500.0
 
@@ -75,18 +78,18 @@ class IsotonicTable:
         cells = self._cells(values, self.first[:n_rows], self.scale[:n_rows])
         cells += self.start[:n_rows]
         # Every index is in range; without "clip" NumPy would look.
-        line = self.line.take(cells, mode="clip")
-        several = line < 0
-        if several.any():
-            self._search(values, cells, line, several)
+        line = self.line.take(cells, mode="clip").astype(np.intp)
+        several = places_of((line < 0).reshape(-1))
+        if several.size:
+            line.put(several, self._search(values.take(several), cells.take(several), line.take(several)))
         line += values >= self.end.take(line, mode="clip")
         slope = self.slope.take(line, mode="clip")
         slope *= values
         np.add(self.intercept.take(line, mode="clip"), slope, out=result)
-        steep = np.isnan(result)
-        if steep.any():
-            own = line[steep]
-            result[steep] = self.rise[own] * (values[steep] - self.end[own - 1]) + self.height[own]
+        steep = places_of(np.isnan(result).reshape(-1))
+        if steep.size:
+            own = line.take(steep)
+            result.put(steep, self.rise[own] * (values.take(steep) - self.end[own - 1]) + self.height[own])
         # Rounding must not leave what the knots span.
         np.clip(result, self.least, self.most, out=result)
 
@@ -101,15 +104,20 @@ class IsotonicTable:
             np.clip(places, -1.0, self.n_cells - 2, out=places)
             places += 1.0
             return places.astype(np.int64)
-        # Differences are rounded, but never fall while the values rise.
-        near = 0.5 - np.abs(values - 0.5) if self.mirrored else values
+        near = values
+        if self.mirrored:
+            # Differences are rounded, but never fall while the values rise.
+            near = 0.5 - values
+            # All bits set where a value lies above one half.
+            upper = near.view(np.int64) >> 63
+            np.abs(near, out=near)
+            np.subtract(0.5, near, out=near)
         # The bits of negative numbers, and of -0.0, are negative: they end in the first cell.
         cells: NDArray[np.int64] = near.view(np.int64) >> (FRACTION_BITS - self.n_bits)
         cells -= ((EXPONENT_BIAS - self.octaves) << self.n_bits) - 1
         np.clip(cells, 0, self.n_cells - 1, out=cells)
         if self.mirrored:
-            # All bits set where a value lies above one half: ~cell is -1 - cell, and so counts from the other end.
-            upper = -(values > 0.5).astype(np.int64)
+            # ~cell is -1 - cell, and so counts from the other end.
             cells ^= upper
             upper &= self.n_cells
             cells += upper
@@ -131,11 +139,12 @@ class IsotonicTable:
         self.slope = np.where(np.abs(self.rise) * reach <= MOST_STEEP, self.rise, np.nan)
         self.line = np.empty(len(knots) * self.n_cells, dtype=np.int32)
         self.last = np.empty_like(self.line)
-        first = 0
+        first = self.most_held = 0
         for k, (x, _) in enumerate(knots):
             own, column = slice(k * self.n_cells, (k + 1) * self.n_cells), slice(k, k + 1)
             cells = self._cells(x[:, np.newaxis], self.first[:1, column], self.scale[:1, column])
             held = np.bincount(cells.ravel(), minlength=self.n_cells)
+            self.most_held = max(self.most_held, int(held.max()))
             self.last[own] = first + np.cumsum(held)
             self.line[own] = self.last[own] - held
             # Where several knots are, as a negative number.
@@ -143,16 +152,22 @@ class IsotonicTable:
             first += len(x) + 1
 
     def _search(
-        self, values: NDArray[np.float64], cells: NDArray[np.int64], line: NDArray[np.int32], several: NDArray[np.bool_]
-    ) -> None:
-        """Replace the negative numbers by those of the lines that serve the values."""
-        low, high, sought = ~line[several], self.last[cells[several]], values[several]
+        self, values: NDArray[np.float64], cells: NDArray[np.int64], line: NDArray[np.intp]
+    ) -> NDArray[np.intp]:
+        """Return the lines that serve values in cells of several knots, given what the table says of these."""
+        low = ~line
+        if self.most_held <= FEW_HELD:
+            # The caller looks at one more knot.
+            for _ in range(self.most_held - 1):
+                low += values >= self.end.take(low)
+            return low
+        high = self.last.take(cells)
         while (low < high).any():
             middle = (low + high) >> 1
-            passed = sought >= self.end[middle]
+            passed = values >= self.end.take(middle)
             low = np.where(passed, np.minimum(middle + 1, high), low)
             high = np.where(passed, high, middle)
-        line[several] = low
+        return low
 
 
 def _n_bits(knots: Sequence[Knots], n_rows: int) -> int:

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._rows import bits_of, checked, row_sums
+from skroute._rows import bits_of, checked, places_of, row_sums
 from skroute.reliability._bins import assign_bins
 from skroute.reliability._sums import GRID, GRID_BITS, STATISTICS
 
@@ -30,9 +30,6 @@ ONE_BITS = bits_of(np.ones(1))[0]
 # With more classes, and a smaller share of probabilities above the first bin, that bin is what the others leave. With
 # fewer, picking those out costs more than it saves.
 FEW_CLASSES, SPARSE_SHARE = 16, 0.25
-# Flags that are looked at together, see `_flagged`.
-WORD_BITS = 3
-WORD = 2**WORD_BITS
 
 
 def classwise_sums(
@@ -90,7 +87,7 @@ class _Workspace:
         self.n_classes, self.n_bins, size = n_classes, n_bins, self.n_rows * n_classes
         # Memory that is not written to costs nothing; what only some blocks need is made by the first that does.
         self.floats = np.empty(size)
-        self.flags = np.empty(-(-size // WORD) * WORD, dtype=bool)
+        self.flags = np.empty(size, dtype=bool)
         self.places, self.near = np.empty((2, size), dtype=np.int32)
         self.codes = np.empty(size, dtype=np.intp)
 
@@ -131,24 +128,12 @@ class _Look:
             return
         # With a single bin, what lies above it is no probability.
         first_edge = bits_of(edges[1:2])[0] if len(edges) > 2 else ONE_BITS + np.uint64(1)
-        flags = work.flags[: -(-flat.size // WORD) * WORD]
-        flags[flat.size :] = False
-        np.greater_equal(bits_of(flat), first_edge, out=flags[: flat.size])
-        self.above = _flagged(flags)
+        self.above = places_of(np.greater_equal(bits_of(flat), first_edge, out=work.flags[: flat.size]))
         self.within = bool(bits_of(flat.take(self.above)).max(initial=0) <= ONE_BITS)
         if len(self.above) > SPARSE_SHARE * flat.size:
             self.above = None
             return
         self.units = _column_units(np.add(flat, ROUNDER, out=work.floats[: flat.size]), block.shape[1])
-
-
-def _flagged(flags: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return the places of the flags that are set, whole words of them at once: few are, and NumPy pays for each."""
-    words = np.flatnonzero(flags.view(np.uint64) != 0)
-    places = np.flatnonzero(flags.view(np.uint64).take(words).view(bool))
-    # Quotient and remainder, whose division would take longer than all the rest.
-    flagged: NDArray[np.intp] = (words.take(places >> WORD_BITS) << WORD_BITS) + (places & (WORD - 1))
-    return flagged
 
 
 def _add_block(
