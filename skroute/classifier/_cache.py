@@ -1,6 +1,7 @@
 """Fits that are remembered on disk: joblib's Memory, with a plain refit where something cannot be hashed."""
 
 import pickle
+import textwrap
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,6 +13,9 @@ from sklearn import get_config
 from skroute.exceptions import CacheWarning
 
 __all__ = ["cached_call", "is_cached"]
+
+# Characters of somebody else's message.
+MOST_QUOTED = 120
 
 
 def cached_call(
@@ -51,8 +55,10 @@ def cached_call(
             # Hashed by name only: redefined in the session, it would be taken for its old self.
             raise pickle.PicklingError("defined in __main__")
     except Exception as error:
+        # Of what pickle says, which may quote all of the estimator.
+        reason = textwrap.shorten(str(error), MOST_QUOTED, placeholder=" ...")
         warnings.warn(
-            f"memory: the estimator or its fit parameters cannot be hashed ({error}); fitted without the cache. "
+            f"memory: the estimator or its fit parameters cannot be hashed ({reason}); fitted without the cache. "
             "Define their classes and functions in a module that can be imported.",
             CacheWarning,
             stacklevel=4,

@@ -3,40 +3,29 @@
 from functools import cached_property
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.svm import LinearSVC
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import has_fit_parameter
 
-from skroute._validation import require_fitted
 from skroute.calibration._methods import wants_proba
 from skroute.classifier._callbacks import CallbackSupportMixin, begin_fit, end_fit, with_callbacks
 from skroute.classifier._cross_fit import CalibratedModel, CrossFit, weights_of
 from skroute.classifier._inputs import check_data, check_parameters, encode_targets, route_params
+from skroute.classifier._predictions import PredictionsMixin
 from skroute.classifier._remembered import FrozenModels, mean_proba, remembered_cross_fit
 from skroute.classifier._response import take, take_params
-from skroute.classifier._routes import predict_routes
 from skroute.classifier._splits import make_splits, split_holdout
 from skroute.classifier._warnings import warn_of_rare_classes
-from skroute.routing import RoutePolicy, RouteTable
+from skroute.routing import RoutePolicy
 
 __all__ = ["RoutingClassifier"]
 
-LEAST_PROBA = 1e-12
 
-
-def _has_decision_function(self: "RoutingClassifier") -> bool:
-    if isinstance(fitted := self._models(), FrozenModels):
-        return fitted.has_decision_function
-    return hasattr(self._base() if fitted is None else fitted[0].estimator, "decision_function")
-
-
-class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class RoutingClassifier(PredictionsMixin, CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Calibrate a classifier, class by class, and decide for every row: auto, watch, escalate or clarify.
 
     A drop-in for `sklearn.calibration.CalibratedClassifierCV` that also routes. `fit` cross-fits the classifier and its
@@ -56,7 +45,9 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         ("sigmoid" without it).
     cv : int, splitter, iterable or None, default=None
         The folds. None: five stratified folds that spread a class with fewer rows as far as it goes. An int or
-        splitter with more folds than the rarest class has rows is a ValueError.
+        splitter with more folds than the rarest class has rows is a ValueError. As in scikit-learn, rows are not
+        shuffled: where they are sorted by date or source and that order means nothing for rows to come, pass
+        ``StratifiedKFold(5, shuffle=True, random_state=0)``, or out-of-fold probabilities tell little.
     n_jobs : int, default=None
         Folds fitted in parallel, as in `joblib.Parallel`.
     ensemble : bool or "auto", default=False
@@ -71,7 +62,9 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
     memory : str or joblib.Memory, default=None
         Caches classifier and calibrators, so that a search over ``policy__*`` fits them once for each split. A fit with
         ``random_state=None`` is then frozen at its first draw. The process also remembers, in up to 256 MB, the last
-        fits, and their probabilities of the last rows asked for, which must follow from X alone.
+        fits, and their probabilities of the last rows asked for, which must follow from X alone. Functions and classes
+        that are defined in a notebook or script cannot be told from earlier ones of the same name: with them nothing
+        is cached, with a warning. Put them into a module. None: nothing is remembered at all.
     random_state : int, RandomState or None, default=None
         Draws the holdout rows.
 
@@ -233,93 +226,6 @@ class RoutingClassifier(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixi
         self._store(classes, policy, result)
         end_fit(context, self, X, y)
         return self
-
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Predict calibrated probabilities.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows as the classifier takes them.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_classes)
-            Each row sums to one; columns as in `classes_`.
-        """
-        require_fitted(self)
-        return mean_proba(self._models(), X)
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Predict the class of the largest calibrated probability.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows as the classifier takes them.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            Labels; they can differ from those of the uncalibrated classifier.
-        """
-        proba = self.predict_proba(X)
-        labels: NDArray[Any] = self.classes_[np.argmax(proba, axis=1)]
-        return labels
-
-    @available_if(_has_decision_function)
-    def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """Return the calibrated probabilities on the scale of a decision function, where the classifier has one.
-
-        The classifier's own decision values could contradict `predict`, which follows the calibrated probabilities;
-        those of the classifier are at ``estimator_.decision_function``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows as the classifier takes them.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            For two classes the log-odds of ``classes_[1]``, else the log-probability of each class; at least -27.64.
-        """
-        # A calibrator can write exact zeros, or what rounding makes of them; a logarithm would tell these apart.
-        logs = np.log(np.maximum(self.predict_proba(X), LEAST_PROBA))
-        return logs[:, 1] - logs[:, 0] if logs.shape[1] == 2 else logs
-
-    def predict_route(self, X: Any) -> NDArray[np.str_]:
-        """Predict what to do with each row: the fast path.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows as the classifier takes them.
-
-        Returns
-        -------
-        routes : ndarray of shape (n_samples,)
-            "auto", "watch", "escalate" or "clarify".
-        """
-        require_fitted(self)
-        return predict_routes(self.policy_, self._models(), X)
-
-    def explain_route(self, X: Any) -> RouteTable:
-        """Predict what to do with each row, and say what led to it.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows as the classifier takes them.
-
-        Returns
-        -------
-        table : RouteTable
-            Route, label, signals, gates and reason of every row.
-        """
-        proba = self.predict_proba(X)
-        table: RouteTable = self.policy_.explain(proba)
-        return table
 
     @cached_property
     def calibrated_classifiers_(self) -> Any:

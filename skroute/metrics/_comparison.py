@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,8 @@ class PolicyMoves(Tabular):
     matrix : ndarray of float of shape (4, 4)
         Rows (their weight, where weights are given) by route under the first policy (down) and under this one
         (across), in the order "auto", "watch", "escalate", "clarify".
+    index : ndarray of int
+        Which rows moved: their positions among the rows that were compared.
     label : ndarray
         True class of the moved rows; where the comparison has no labels, their top class.
     before, after : ndarray of str
@@ -67,6 +69,7 @@ class PolicyMoves(Tabular):
     policy: str
     baseline: str
     matrix: NDArray[np.float64]
+    index: NDArray[np.intp]
     label: NDArray[Any]
     before: NDArray[np.str_]
     after: NDArray[np.str_]
@@ -75,7 +78,7 @@ class PolicyMoves(Tabular):
     wrong_after: NDArray[np.float64] | None = None
 
     def _columns(self) -> dict[str, NDArray[Any]]:
-        return _given(self, skip=("policy", "baseline", "matrix"))
+        return _given(self, skip=("policy", "baseline", "matrix", "index"))
 
     def __repr__(self) -> str:
         """Return one line: how many rows moved."""
@@ -95,7 +98,9 @@ class PolicyMoves(Tabular):
         return Sheet([corner, *ROUTES], rows, words=(corner,), caption=repr(self))
 
     def _shown(self) -> Sheet:
-        return _sheet(self._columns(), SHOWN_CLASSES)
+        sheet = _sheet(self._columns(), SHOWN_CLASSES)
+        first = "top class" if self.wrong_before is None else "true class"
+        return replace(sheet, header=[first, *sheet.header[1:]], words=(first, *sheet.words))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -292,6 +297,7 @@ class PolicyComparison(Tabular):
             policy=name,
             baseline=self._names[0],
             matrix=np.bincount(pair, weight, n_routes**2).reshape(n_routes, n_routes).astype(np.float64),
+            index=part[moved],
             label=rows.classes[occurs[order] // n_routes**2],
             before=np.array(ROUTES)[occurs[order] // n_routes % n_routes],
             after=np.array(ROUTES)[occurs[order] % n_routes],

@@ -132,7 +132,9 @@ class Certificates(Tabular):
         """Tell how many more verified rows each class needs for its error to be certified.
 
         Rows are those that would be auto-routed to the class but for its threshold. The estimate takes the share of
-        errors that was seen (half an error among the rows where none was) as the true one.
+        errors that was seen (half an error among the rows where none was) as the true one, and the share of the rows
+        that reached the threshold tried as well. So it is more than what `rows_needed` says, which would do if not one
+        row were wrong.
 
         Parameters
         ----------
@@ -142,7 +144,7 @@ class Certificates(Tabular):
         Returns
         -------
         rows : dict of class to float
-            Zero for certified classes; +inf where the error seen is no less than the target.
+            Zero for certified classes and no others; +inf where the error seen is no less than the target.
         """
         needed: dict[Any, float] = {}
         for record in self.to_records():
@@ -151,10 +153,13 @@ class Certificates(Tabular):
             if record["status"] == "certified":
                 needed[record["label"]] = 0
                 continue
-            seen = max(record["errors"], 0.5) / max(record["routed"], 1.0) if record["routed"] >= 10 else 0.0
-            needed[record["label"]] = labels_needed(
-                record["target"], confidence=1.0 - record["risk"], error=seen, power=power, rows=int(record["rows"])
+            tried = record["routed"] or record["rows"]
+            seen = max(record["errors"], 0.5) / tried if record["routed"] >= 10 else 0.0
+            more = labels_needed(
+                record["target"], confidence=1.0 - record["risk"], error=seen, power=power, rows=int(tried)
             )
+            share = tried / record["rows"] if tried else 1.0
+            needed[record["label"]] = more if math.isinf(more) else max(math.ceil(more / share), 1)
         return needed
 
     def __repr__(self) -> str:
@@ -219,11 +224,16 @@ TEXTS = {
 def _cells(record: Mapping[str, Any]) -> list[str]:
     sign = "<=" if record["kind"] == "error" else "recall >="
     target = "-" if np.isnan(record["target"]) else f"{sign} {level_text(record['target'])}"
-    threshold = "never" if np.isinf(record["threshold"]) else f"{record['threshold']:.3f}"
+    threshold = "never" if np.isinf(record["threshold"]) else _level(record["threshold"])
     counts = [count_text(record[name]) for name in ("rows", "rows_needed", "routed", "errors")]
     # Where rows are too few, nothing was tested that could bound the errors.
     bound = "-" if record["status"] == "too_few_rows" else share_text(record["upper_bound"], math.ceil)
     return [str(record["label"]), target, threshold, *counts, bound, record["guarantee"], _in_words(record)]
+
+
+def _level(level: float) -> str:
+    """Return a threshold with three decimals, or with one digit that tells it from 0."""
+    return f"{level:.3f}" if level == 0.0 or level >= 0.001 else f"{level:.0e}"
 
 
 def _in_words(record: Mapping[str, Any]) -> str:
@@ -245,7 +255,8 @@ def _in_words(record: Mapping[str, Any]) -> str:
         return f"not certified, {shown}; never auto-routed"
     if record["kind"] == "error":
         return f"at most {target} wrong; {seen} were"
-    return f"at least {target} watched or auto-routed to it"
+    price = "" if np.isnan(record["coverage"]) else f"; so are {share_text(record['coverage'])} of other classes' rows"
+    return f"at least {target} watched or auto-routed to it{price}"
 
 
 def _reason(record: Mapping[str, Any]) -> str:

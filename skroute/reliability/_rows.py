@@ -55,7 +55,8 @@ class ReliabilityRows(Tabular):
         """Return the `n` rows that are furthest off, the worst first.
 
         Rows whose gap is more than chance and tolerance explain come before those that may be calibrated, larger gaps
-        before smaller ones; rows with the verdict "insufficient" are left out.
+        before smaller ones; rows with the verdict "insufficient" are left out, and so is the row of all classes
+        together, unless there is no other.
 
         Parameters
         ----------
@@ -68,7 +69,8 @@ class ReliabilityRows(Tabular):
             At most `n` rows.
         """
         n = check_count(n, "n", "worst")
-        enough = np.flatnonzero(self.verdict != "insufficient")
+        of_class = np.array([label is not None for label in self.label], dtype=bool)
+        enough = np.flatnonzero((self.verdict != "insufficient") & (of_class | ~of_class.any()))
         plausible = self.verdict[enough] == "calibrated"
         order = np.lexsort([-np.abs(self.gap[enough]), plausible])
         return self._select(enough[order[:n]])
@@ -89,8 +91,11 @@ class ReliabilityRows(Tabular):
         return kept
 
     def _brief(self) -> str:
-        """Return the number of the verdicts that call for action."""
-        return ", ".join(f"{np.sum(self.verdict == name)} {name}" for name in ("overconfident", "underconfident"))
+        """Return the number of the verdicts that call for action, and of those that say nothing."""
+        verdict = self.verdict[self._kept]
+        parts = [f"{np.sum(verdict == name)} {name}" for name in ("overconfident", "underconfident")]
+        unknown = np.sum(verdict == "insufficient")
+        return ", ".join(parts + [f"{unknown} insufficient"] * bool(unknown))
 
     def _shown(self) -> Sheet:
         shown = self._select(self._kept)

@@ -249,7 +249,10 @@ class ReliabilityTable(Tabular):
 
     def _shown(self) -> Sheet:
         # Of many classes the bins fill pages.
-        note = "All bins of a class taken together. The bins: .rows, .of(label), .worst(n)"
+        note = (
+            f"All bins of a class taken together; gaps up to {self.tolerance:g} are tolerated. "
+            "The bins: .rows, .of(label), .worst(n)"
+        )
         return replace(self.summary()._shown(), caption=repr(self), note=note)
 
 

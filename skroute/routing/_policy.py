@@ -155,6 +155,18 @@ class RoutePolicy(BasePolicy):
     def _learned(self) -> None:
         return None
 
+    def _in_force(self) -> dict[str, Any]:
+        levels = {"thresholds": self.thresholds_, "watch": self.watch_}
+        given = {name: self._by_class(name, self.classes_) for name in levels}
+        # What only follows from `threshold` is left to it.
+        levels["thresholds"] = {
+            label: level
+            for label, level in self.thresholds_.items()
+            if level != self.threshold or label in given["thresholds"]
+        }
+        changed = {name: found for name, found in levels.items() if found != given[name]}
+        return super()._in_force() | changed
+
     def _settle(self, labels: NDArray[Any]) -> None:
         """Put the numbers in force."""
         numbers = self._numbers()

@@ -17,7 +17,7 @@ from skroute.routing._gates import WATCH_ORDERS, Gates
 from skroute.routing._json import from_json, to_json
 from skroute.routing._keyed_params import KeyedParamsMixin
 
-__all__ = ["GATES", "PolicyNumbers"]
+__all__ = ["GATES", "LEVELS", "PolicyNumbers"]
 
 # The parameters that are one number, or one word, for all classes.
 GATES = ("margin", "max_entropy", "escalate_entropy", "watch_order")
@@ -91,8 +91,7 @@ class PolicyNumbers(KeyedParamsMixin, BaseEstimator):
             learned = self._learned()
             if learned is None:
                 # The numbers in force, which parameters set after fit and classes held back would contradict.
-                params |= {"thresholds": self.thresholds_, "watch": self.watch_}
-                params |= {name: getattr(self, f"{name}_") for name in GATES}
+                params |= self._in_force()
             else:
                 data["learned"] = {name: to_json(value) for name, value in learned.items()}
             if self.candidates_ is not None:
@@ -144,7 +143,11 @@ class PolicyNumbers(KeyedParamsMixin, BaseEstimator):
 
     @abstractmethod
     def _learned(self) -> dict[str, Any] | None:
-        """Return what was learned, by name; None where the numbers in force are the parameters."""
+        """Return what was learned, by name; None where the numbers in force are the parameters `_in_force`."""
+
+    def _in_force(self) -> dict[str, Any]:
+        """Return the parameters that give the numbers in force: as they were given, where these do."""
+        return {name: getattr(self, f"{name}_") for name in GATES}
 
     @abstractmethod
     def _restore(self, classes: NDArray[Any], learned: dict[str, Any]) -> None:
@@ -186,7 +189,7 @@ class PolicyNumbers(KeyedParamsMixin, BaseEstimator):
         """Return a dict parameter with every level checked."""
         owner = type(self).__name__
         levels = check_mapping(getattr(self, name), name, owner)
-        return {k: check_level(v, f"{name}[{k!r}]", owner, unbounded=True) or 0.0 for k, v in levels.items()}
+        return {k: check_level(v, name, f"{owner} for {k!r}", unbounded=True) or 0.0 for k, v in levels.items()}
 
     def _by_class(self, name: str, classes: NDArray[Any]) -> dict[Any, float]:
         return self._match(self._levels(name), name, classes)

@@ -8,6 +8,7 @@ import pytest
 import sklearn
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -15,7 +16,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, Stratifi
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skroute import CertifiedPolicy, RoutingClassifier, explain_route, predict_route
+from skroute import CertifiedPolicy, RoutePolicy, RoutingClassifier, explain_route, predict_route
 from skroute.datasets import make_tickets
 from skroute.exceptions import RareClassWarning, UncertifiedClassWarning
 from skroute.metrics import RouteScorer
@@ -136,6 +137,19 @@ def test_recall_is_certified_as_well():
     table = fitted.explain_route(new)
     caught = (table.route == "watch") | ((table.route == "auto") & (table.label == "attack"))
     assert caught[truth == "attack"].mean() > 0.88
+
+
+def test_candidate_sets_are_those_of_the_policy():
+    X, y, _ = draw(1500)
+    fitted = router(policy=RoutePolicy(candidates=0.9)).fit(X, y)
+    new, truth, _ = draw(3000, seed=1)
+    sets = fitted.candidate_sets(new)
+    assert sets.tolist() == fitted.policy_.candidate_sets(fitted.predict_proba(new)).tolist()
+    assert np.mean([label in found for label, found in zip(truth, sets, strict=True)]) > 0.87
+    with pytest.raises(ValueError, match="candidate_sets needs sets that were learned"):
+        router(policy=RoutePolicy()).fit(X, y).candidate_sets(new)
+    with pytest.raises(NotFittedError):
+        router().candidate_sets(new)
 
 
 # Weights and groups

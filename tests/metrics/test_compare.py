@@ -145,6 +145,22 @@ def test_a_policy_moves_nothing_against_itself(comparison):
     assert str(moves).startswith("PolicyMoves(old to old: 0 of 300 rows moved)")
 
 
+def test_moves_name_the_rows(comparison):
+    proba, _, group, _ = rows_of(300, 0)
+    policies = policies_of(0)
+    tables = {name: policies[name].explain(proba) for name in ("old", "other")}
+    changed = tables["old"].route != tables["other"].route
+    changed |= (tables["other"].route == "auto") & (tables["old"].label != tables["other"].label)
+    for name in (None, *np.unique(group)):
+        there = np.ones(300, dtype=bool) if name is None else group == name
+        moves = comparison.moves("other", name)
+        assert_array_equal(moves.index, np.flatnonzero(changed & there))
+        assert len(moves.index) == moves.rows.sum()
+    assert "true class" in str(moves)
+    assert "top class" in str(compare_policies(policies, proba).moves("other"))
+    assert moves.to_records()[0].keys() == {"label", "before", "after", "rows", "wrong_before", "wrong_after"}
+
+
 def test_errors_put_the_classes_of_all_policies_side_by_side(comparison):
     errors = comparison.errors
     assert len(errors) == 3 * 4 * 3

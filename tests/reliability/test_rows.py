@@ -68,8 +68,21 @@ def test_the_whole_table_shows_its_classes_and_where_the_bins_are(table):
 
 
 def test_one_line_reprs(table):
-    assert repr(table) == "ReliabilityTable(top-label, 4 classes, 10 bins: 3 overconfident, 0 underconfident)"
+    assert (
+        repr(table)
+        == "ReliabilityTable(top-label, 4 classes, 10 bins: 3 overconfident, 0 underconfident, 2 insufficient)"
+    )
     assert repr(table.worst()) == "ReliabilityRows(1 entry: 1 overconfident, 0 underconfident)"
+
+
+def test_all_classes_together_are_not_one_of_the_worst(table):
+    summary = table.summary()
+    assert summary.label[0] is None
+    worst = summary.worst(10)
+    assert None not in worst.label.tolist()
+    told = {label for label, verdict in zip(summary.label, summary.verdict, strict=True) if verdict != "insufficient"}
+    assert set(worst.label) == told - {None}
+    assert table.of().worst().label.tolist() == [None]
 
 
 def test_html_is_escaped():

@@ -289,11 +289,31 @@ def test_json_keeps_fitted_numbers_that_differ_from_the_parameters():
 
 def test_an_edited_number_of_a_file_takes_effect():
     data = RoutePolicy().fit(LESSON.proba, classes=LESSON.classes).to_dict()
-    data["params"]["thresholds"]["vpn_issue"] = "inf"
+    data["params"]["thresholds"] = {"vpn_issue": "inf"}
     data["params"]["margin"] = 0.5
     policy = RoutePolicy.from_dict(data)
     assert (policy.thresholds_["vpn_issue"], policy.margin_) == (math.inf, 0.5)
     assert policy.get_params()["thresholds__vpn_issue"] == math.inf
+
+
+@pytest.mark.filterwarnings("ignore::skroute.exceptions.DeadGateWarning")
+def test_parameters_are_read_as_they_were_given():
+    given = RoutePolicy(0.85, thresholds={LESSON.classes[0]: 0.85}, watch_order="after")
+    policy = given.fit(LESSON.proba, classes=LESSON.classes)
+    again = RoutePolicy.from_dict(json.loads(json.dumps(policy.to_dict())))
+    assert again.get_params() == given.get_params()
+    again.set_params(threshold=0.95).fit(LESSON.proba, classes=LESSON.classes)
+    assert list(again.thresholds_.values()) == [0.85, 0.95, 0.95]
+
+
+@pytest.mark.filterwarnings("ignore::skroute.exceptions.DeadGateWarning")
+def test_a_file_holds_the_numbers_in_force_and_not_those_set_since():
+    policy = RoutePolicy(0.85, margin=0.9).fit(LESSON.proba, classes=LESSON.classes)
+    policy.hold_back([LESSON.classes[1]])
+    policy.set_params(threshold=0.2, margin=0.1, watch={LESSON.classes[0]: 0.5})
+    again = RoutePolicy.from_dict(policy.to_dict())
+    assert again.thresholds_ == policy.thresholds_
+    assert (again.margin_, again.watch_) == (0.9, {})
 
 
 def test_reading_a_policy_does_not_repeat_its_warning():

@@ -1,0 +1,148 @@
+"""What a fitted router answers: probabilities, labels, routes, and the labels to ask back with."""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.metaestimators import available_if
+
+from skroute._validation import require_fitted
+from skroute.classifier._remembered import FrozenModels, mean_proba
+from skroute.classifier._routes import predict_routes
+from skroute.routing import LabelSets, RouteTable
+
+__all__ = ["PredictionsMixin"]
+
+LEAST_PROBA = 1e-12
+
+
+def _has_decision_function(self: "PredictionsMixin") -> bool:
+    if isinstance(fitted := self._models(), FrozenModels):
+        return fitted.has_decision_function
+    return hasattr(self._base() if fitted is None else fitted[0].estimator, "decision_function")
+
+
+class PredictionsMixin:
+    """The answers of a router that has the classifier `_base` and, once fitted, `_models`."""
+
+    classes_: NDArray[Any]
+    policy_: Any
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Predict calibrated probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows as the classifier takes them.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            Each row sums to one; columns as in `classes_`.
+        """
+        require_fitted(self)
+        return mean_proba(self._models(), X)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Predict the class of the largest calibrated probability.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows as the classifier takes them.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Labels; they can differ from those of the uncalibrated classifier.
+        """
+        proba = self.predict_proba(X)
+        labels: NDArray[Any] = self.classes_[np.argmax(proba, axis=1)]
+        return labels
+
+    @available_if(_has_decision_function)
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Return the calibrated probabilities on the scale of a decision function, where the classifier has one.
+
+        The classifier's own decision values could contradict `predict`, which follows the calibrated probabilities;
+        those of the classifier are at ``estimator_.decision_function``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows as the classifier takes them.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            For two classes the log-odds of ``classes_[1]``, else the log-probability of each class; at least -27.64.
+        """
+        # A calibrator can write exact zeros, or what rounding makes of them; a logarithm would tell these apart.
+        logs = np.log(np.maximum(self.predict_proba(X), LEAST_PROBA))
+        return logs[:, 1] - logs[:, 0] if logs.shape[1] == 2 else logs
+
+    def predict_route(self, X: Any) -> NDArray[np.str_]:
+        """Predict what to do with each row: the fast path.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows as the classifier takes them.
+
+        Returns
+        -------
+        routes : ndarray of shape (n_samples,)
+            "auto", "watch", "escalate" or "clarify".
+        """
+        require_fitted(self)
+        return predict_routes(self.policy_, self._models(), X)
+
+    def explain_route(self, X: Any) -> RouteTable:
+        """Predict what to do with each row, and say what led to it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows as the classifier takes them.
+
+        Returns
+        -------
+        table : RouteTable
+            Route, label, signals, gates and reason of every row.
+        """
+        proba = self.predict_proba(X)
+        table: RouteTable = self.policy_.explain(proba)
+        return table
+
+    def candidate_sets(self, X: Any) -> LabelSets:
+        """Return for every row the labels that may be the true one, the most probable first: what to ask back with.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows as the classifier takes them.
+
+        Returns
+        -------
+        sets : LabelSets
+            ``sets[i]`` is the list of labels of row i, at least the top class; ``sets[routes == "clarify"]`` are those
+            of some rows.
+
+        Raises
+        ------
+        ValueError
+            If the policy has no `candidates`.
+        """
+        proba = self.predict_proba(X)
+        sets: LabelSets = self.policy_.candidate_sets(proba)
+        return sets
+
+    @abstractmethod
+    def _base(self) -> Any:
+        """Return the classifier that is wrapped."""
+
+    @abstractmethod
+    def _models(self) -> Any:
+        """Return the fitted models; None before a fit."""
