@@ -27,6 +27,10 @@ SUM_TOLERANCE = 5e-3
 SUM_SLACK = SUM_TOLERANCE + 1e-6
 # float32 softmax exceeds [0, 1] by a few units in the last place; more than this is a mistake, not rounding.
 RANGE_TOLERANCE = 1e-6
+# Within this a row may have been rounded; farther from one, its values are something else than probabilities.
+ROUNDED_SUM = 0.1
+# Whole percentages of some classes add up to 100 but for so much.
+PERCENT_SLACK = 2.0
 # Complements of at least this size are rounded to the digits that a float of the type holds for sure.
 LEAST_ROUNDED, DECIMALS = 1e-9, {"float32": 7, "float64": 15}
 # Values in a block: few enough to stay in the cache while they are looked at several times.
@@ -151,14 +155,30 @@ def places_of(flags: NDArray[np.bool_]) -> NDArray[np.intp]:
 def _refuse(values: NDArray[Any], name: str) -> None:
     """Name the first value that is no probability or, if there is none, the first row that does not sum to one."""
     inside = (values >= -RANGE_TOLERANCE) & (values <= 1.0 + RANGE_TOLERANCE)
+    sums = row_sums(values)
     if not inside.all():
         row, place = (int(i) for i in np.argwhere(~inside)[0])
         raise ValueError(
-            f"{name} must hold finite probabilities in [0, 1]; row {row} holds {values[row, place]} in column {place}."
+            f"{name} must hold finite probabilities in [0, 1]; row {row} holds {values[row, place]} in column {place}"
+            f"{_hint(values, inside, sums)}."
         )
-    sums = values.sum(axis=1, dtype=np.float64)
     bad = np.flatnonzero(np.abs(sums - 1.0) > SUM_SLACK)
     if bad.size:
+        rounded = abs(sums[bad[0]] - 1.0) <= ROUNDED_SUM
+        hint = "; divide each row by its sum if they were rounded" if rounded else ""
         raise ValueError(
-            f"The rows of {name} must sum to 1 within {SUM_TOLERANCE:g}; row {bad[0]} sums to {sums[bad[0]]:.6g}."
+            f"The rows of {name} must sum to 1 within {SUM_TOLERANCE:g}; row {bad[0]} sums to {sums[bad[0]]:.6g}{hint}."
         )
+
+
+def _hint(values: NDArray[Any], inside: NDArray[np.bool_], sums: NDArray[np.float64]) -> str:
+    """Say what the matrix looks like, if most of its rows agree; one bad row among good ones is a fault of its own."""
+    if not np.isfinite(sums).all():
+        return ""
+    in_percent = (values.min(axis=1) >= 0.0) & (np.abs(sums - 100.0) <= PERCENT_SLACK)
+    if in_percent.mean() > 0.5:
+        return "; these look like percentages: divide them by 100"
+    strange = ~inside.all(axis=1) | (np.abs(sums - 1.0) > ROUNDED_SUM)
+    if strange.mean() > 0.5:
+        return "; these look like scores, not probabilities: pass what predict_proba returns"
+    return ""

@@ -1,8 +1,10 @@
+import re
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skroute._rows import places_of, row_sums
+from skroute._rows import check_rows, places_of, row_sums
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 800, 803])
@@ -27,3 +29,38 @@ def test_row_sums_are_sums_of_rows(n_columns, n_rows, layout):
         "float32": values[:n_rows].astype(np.float32),
     }[layout]
     assert_allclose(row_sums(values), values.sum(axis=1, dtype=np.float64), rtol=1e-14)
+
+
+PERCENT, SCORES, ROUNDED = "; these look like percentages", "; these look like scores", "; divide each row by its sum"
+
+
+@pytest.mark.parametrize(
+    ("values", "place", "hint"),
+    [
+        ([[50, 50], [37.2, 62.8]], "row 0 holds 50.0 in column 0", PERCENT),
+        ([[1, 0], [33, 67.5], [34, 65]], "row 1 holds 33.0 in column 0", PERCENT),
+        ([[100, 0], [30, 20]], "row 0 holds 100.0 in column 0", SCORES),
+        ([[130, -30], [120, -20]], "row 0 holds 130.0 in column 0", SCORES),
+        ([[0.2, 0.8], [2.5, -1.5], [-0.5, 0.1]], "row 1 holds 2.5 in column 0", SCORES),
+        ([[1e308, 1e308], [-1, 2]], "row 0 holds 1e+308 in column 0", ""),
+        ([[-np.inf, 0], [-2, -1]], "row 0 holds -inf in column 0", ""),
+        ([[np.nan, 50], [50, 50]], "row 0 holds nan in column 0", ""),
+        ([[0.2, 0.8], [1.2, -0.2], [0.3, 0.7]], "row 1 holds 1.2 in column 0", ""),
+        ([[0.2, 0.8], [0.5, 0.41]], "row 1 sums to 0.91", ROUNDED),
+        ([[0.2, 0.8], [0.6, 0.49]], "row 1 sums to 1.09", ROUNDED),
+        ([[0.2, 0.8], [0.5, 0.3]], "row 1 sums to 0.8", ""),
+        ([[0.9, 0.9], [0.8, 0.7]], "row 0 sums to 1.8", ""),
+    ],
+)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_refused_rows_are_told_what_they_look_like_where_that_is_clear(values, place, hint, order):
+    with pytest.raises(ValueError, match=r"^(proba|The rows of proba) must ") as caught:
+        check_rows(np.array(values, dtype=float, order=order), "proba")
+    assert re.search(rf"{re.escape(place + hint)}{'.+' if hint else ''}\.$", str(caught.value))
+
+
+def test_the_advice_for_percentages_and_rounded_rows_helps():
+    percent = np.array([[37.2, 62.8], [50.1, 49.9]])
+    assert_array_equal(check_rows(percent / 100, "proba"), percent / 100)
+    rounded = np.array([[0.3, 0.3, 0.3], [0.5, 0.2, 0.4]])
+    check_rows(rounded / rounded.sum(axis=1, keepdims=True), "proba")

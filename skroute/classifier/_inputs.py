@@ -89,6 +89,12 @@ def route_params(
     if get_config()["enable_metadata_routing"]:
         routed = process_routing(router, "fit", sample_weight=weight, **fit_params)
         return dict(routed.estimator.fit), dict(routed.splitter.split)
+    if fit_params.get("groups") is not None and not has_fit_parameter(base, "groups"):
+        raise ValueError(
+            "groups reach the folds by metadata routing, which is off: call "
+            "sklearn.set_config(enable_metadata_routing=True), and pass a splitter that takes groups, such as "
+            "cv=StratifiedGroupKFold(5)."
+        )
     estimator_params = dict(fit_params)
     if weight is not None:
         if has_fit_parameter(base, "sample_weight"):

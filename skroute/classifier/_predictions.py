@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.metaestimators import available_if
 
-from skroute._validation import require_fitted
+from skroute._validation import listed, require_fitted
 from skroute.classifier._remembered import FrozenModels, mean_proba
 from skroute.classifier._routes import predict_routes
 from skroute.routing import LabelSets, RouteTable
@@ -97,7 +97,7 @@ class PredictionsMixin:
             "auto", "watch", "escalate" or "clarify".
         """
         require_fitted(self)
-        return predict_routes(self.policy_, self._models(), X)
+        return predict_routes(self._policy(), self._models(), X)
 
     def explain_route(self, X: Any) -> RouteTable:
         """Predict what to do with each row, and say what led to it.
@@ -113,7 +113,7 @@ class PredictionsMixin:
             Route, label, signals, gates and reason of every row.
         """
         proba = self.predict_proba(X)
-        table: RouteTable = self.policy_.explain(proba)
+        table: RouteTable = self._policy().explain(proba)
         return table
 
     def candidate_sets(self, X: Any) -> LabelSets:
@@ -136,8 +136,18 @@ class PredictionsMixin:
             If the policy has no `candidates`.
         """
         proba = self.predict_proba(X)
-        sets: LabelSets = self.policy_.candidate_sets(proba)
+        sets: LabelSets = self._policy().candidate_sets(proba)
         return sets
+
+    def _policy(self) -> Any:
+        """Return the policy, which may have been put in place of the fitted one; columns have no names to match."""
+        known = getattr(self.policy_, "classes_", self.classes_)
+        if known is not self.classes_ and np.asarray(known).tolist() != self.classes_.tolist():
+            raise ValueError(
+                f"policy_ decides between the classes {listed(known)}, and the router between "
+                f"{listed(self.classes_)}: fit the policy with classes=router.classes_, in this order."
+            )
+        return self.policy_
 
     @abstractmethod
     def _base(self) -> Any:

@@ -223,6 +223,8 @@ class RoutingClassifier(PredictionsMixin, CallbackSupportMixin, ClassifierMixin,
         apart = {"reference": result.proba} if held.size and has_fit_parameter(policy, "reference") else {}
         policy.fit(proba, y[learn_on], classes=classes, sample_weight=weights_of(weight, learn_on), **apart)
         policy.hold_back(classes[result.unseen])
+        # One array, which shows at a glance that the policy has the router's classes.
+        policy.classes_ = classes
         self._store(classes, policy, result)
         end_fit(context, self, X, y)
         return self

@@ -1,12 +1,15 @@
 """The same rows under several policies: routes, errors, costs, and what moved from where to where."""
 
-from collections.abc import Mapping
+import difflib
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
+from skroute._tabular import counted
 from skroute._validation import (
     check_proba,
     check_sample_weight,
@@ -17,6 +20,7 @@ from skroute._validation import (
     label_positions,
     listed,
 )
+from skroute.exceptions import SkrouteWarning
 from skroute.metrics._comparison import ERRORS, ComparedRows, PolicyComparison, object_array
 from skroute.metrics._routing_cost import routing_cost
 from skroute.metrics._routing_report import RoutingReport, routing_report
@@ -25,6 +29,9 @@ from skroute.routing import RouteTable
 from skroute.routing._gates import ROUTES
 
 __all__ = ["compare_policies"]
+
+# Unknown labels that a warning names.
+SHOWN_LABELS = 3
 
 
 def compare_policies(
@@ -61,6 +68,11 @@ def compare_policies(
     NotFittedError
         If a policy is not fitted.
 
+    Warns
+    -----
+    SkrouteWarning
+        If `y` holds labels that are no class of the policies.
+
     Notes
     -----
     The interval is that of one policy's error. Policies that are compared share their rows, so that two intervals may
@@ -90,6 +102,10 @@ def compare_policies(
         for name, policy in policies.items()
     }
     rows = _rows(tables, values, truth, weight, classes)
+    if rows.truth is not None and len(rows.classes) > len(classes):
+        counts = np.bincount(rows.truth)[len(classes) :].tolist()
+        unknown = dict(zip(rows.classes[len(classes) :].tolist(), counts, strict=True))
+        _warn_of_labels(unknown, classes.tolist())
     parts = _parts(groups, len(values))
     reports = {} if truth is None else _reports(tables, truth, weight, parts, rows.classes)
     cost = None if costs is None or truth is None else _costs(tables, truth, weight, parts, costs)
@@ -146,6 +162,22 @@ def _read(
     if not len(values):
         raise ValueError("proba must have at least one row, with a positive weight where there are weights.")
     return values, truth, groups, weight
+
+
+def _warn_of_labels(rows: Mapping[Any, int], known: Sequence[Any]) -> None:
+    """Warn once of labels that are no class, given the rows of each, the most frequent first."""
+    by_text = {str(label).casefold(): label for label in known}
+    texts = []
+    for label in sorted(rows, key=lambda label: -rows[label]):
+        close = difflib.get_close_matches(str(label).casefold(), by_text, n=1)
+        hint = f"; did you mean {by_text[close[0]]!r}?" if close else ""
+        texts.append(f"{label!r} ({counted(rows[label], 'row')}{hint})")
+    warnings.warn(
+        f"y holds labels that are no class of the policies: {listed(texts, SHOWN_LABELS)}. Their rows are wrong "
+        "wherever they are auto-routed.",
+        SkrouteWarning,
+        stacklevel=3,
+    )
 
 
 def _rows(

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from skroute._validation import (
     check_amount,
-    check_mapping,
     check_sample_weight,
     encode_labels,
     label_positions,
@@ -88,7 +87,7 @@ def routing_cost(
     if costs is None:
         truth, labels = align_labels(truth, routes.label)
         return two_cost_mean(truth == labels, routes, wrong_cost, review_cost, weight)
-    classes, table = _cost_table(check_mapping(costs, "costs", OWNER))
+    classes, table = _cost_table(costs)
     actions = encode_labels(routes.label, classes, "routes.label").copy()
     for i, action in enumerate(ACTIONS):
         actions[routes.route == action] = len(classes) + i
@@ -109,15 +108,25 @@ def two_cost_mean(
     return float(np.average(cost, weights=weight))
 
 
-def _cost_table(costs: Mapping[Any, Mapping[Any, float]]) -> tuple[NDArray[Any], NDArray[np.float64]]:
+def _cost_table(costs: Any) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Return the classes and the costs as a matrix of shape (n_classes, n_classes + 3)."""
+    if not isinstance(costs, Mapping):
+        kind = type(costs).__name__
+        got = f"a {kind}; pass skroute.policies.RoutingCosts(frame)" if hasattr(costs, "columns") else kind
+        raise ValueError(
+            f"The 'costs' parameter of {OWNER} must be a dict of true class to dict of action to cost, got {got}."
+        )
     classes = np.array(list(costs))
     clash = [label for label in costs if label in ACTIONS]
     if clash:
-        raise ValueError(f"costs has classes named like actions: {listed(clash)}; rename these classes.")
+        turned = len(clash) == len(ACTIONS)
+        advice = "the table looks transposed, its keys must be the true classes" if turned else "rename these classes"
+        raise ValueError(f"costs has classes named like actions: {listed(clash)}; {advice}.")
     for label, by_action in costs.items():
         if not isinstance(by_action, Mapping):
-            raise ValueError(f"costs[{label!r}] must be a dict of action to cost, got {by_action!r}.")
+            # A row of a frame would fill the screen.
+            got = f"a {type(by_action).__name__}" if hasattr(by_action, "shape") else repr(by_action)
+            raise ValueError(f"costs[{label!r}] must be a dict of action to cost, got {got}.")
     names = np.array([*costs, *ACTIONS], dtype=object)
     table = np.full((len(classes), len(names)), np.nan)
     actions = dict.fromkeys(action for by_action in costs.values() for action in by_action)

@@ -1,7 +1,7 @@
 """What every action costs for every true class."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any, Self
 
@@ -272,6 +272,11 @@ def _rows_of_frame(frame: Any) -> dict[Any, dict[Any, Any]]:
         if not names:
             raise ValueError("costs must have a column that names the true classes, and one for each action.")
         labels, names = frame[names[0]].to_list(), names[1:]
+    if _is_turned(labels, names):
+        raise ValueError(
+            "costs must have a row for each true class and a column for each action; this table looks transposed: pass "
+            f"{_turn(frame, names)}."
+        )
     check_classes(labels, "The true classes of costs")
     cells = [frame[name].to_list() for name in names]
     # A label out of a frame may be a NumPy scalar, which would not be found by its text.
@@ -279,15 +284,36 @@ def _rows_of_frame(frame: Any) -> dict[Any, dict[Any, Any]]:
     return {label: dict(zip(names, row, strict=True)) for label, *row in zip(plain, *cells, strict=True)}
 
 
+def _is_turned(labels: Iterable[Any], names: Iterable[Any]) -> bool:
+    """Return whether the three other actions stand where the true classes should, and only there."""
+    return {*PERSONS} <= {*map(str, labels)} and {*PERSONS}.isdisjoint(map(str, names))
+
+
+def _turn(frame: Any, names: list[Any]) -> str:
+    """Return how to transpose a frame, whose first column names its rows unless `names` are all its columns."""
+    first = frame.columns[0]
+    if not hasattr(frame, "index"):
+        return f"frame.transpose(include_header=True, column_names={first!r})"
+    return "frame.T" if len(names) == len(frame.columns) else f"frame.set_index({first!r}).T"
+
+
 def _matrix(rows: Mapping[Any, Any], classes: NDArray[Any]) -> NDArray[np.float64]:
     """Return checked costs of shape (n_classes, n_classes + 3)."""
     known = classes.tolist()
+    if _is_turned(known, [action for row in rows.values() if isinstance(row, Mapping) for action in row]):
+        raise ValueError(
+            "costs must be a dict of true class to dict of action to cost; this one looks transposed: swap its two "
+            "levels."
+        )
     clash = [label for label in known if str(label) in PERSONS]
     if clash:
         raise ValueError(f"costs has classes named like actions: {listed(clash)}; rename these classes.")
     flat = [label for label in rows if not isinstance(rows[label], Mapping)]
     if flat:
-        raise ValueError(f"costs[{flat[0]!r}] must be a dict of action to cost, got {rows[flat[0]]!r}.")
+        row = rows[flat[0]]
+        # A row of a frame would fill the screen.
+        got = f"a {type(row).__name__}" if hasattr(row, "shape") else repr(row)
+        raise ValueError(f"costs[{flat[0]!r}] must be a dict of action to cost, got {got}.")
     actions = np.array([*known, *PERSONS], dtype=object)
     _refuse_rowless(list(rows.values()), {str(action) for action in actions})
     values = np.full((len(known), len(actions)), np.nan)

@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Container
 from dataclasses import dataclass
+from functools import lru_cache
 
 from scipy.optimize import brentq
 from scipy.special import entr
@@ -25,6 +26,8 @@ escalate_entropy: always fires below lower, never above upper
 watch: fires only where no other class has more than upper"""
 # Roots are found to this accuracy; numbers closer than this to a bound count as on it.
 ACCURACY = 1e-9
+# The numbers by which a gate lets every row pass.
+OPEN = {"threshold": 0.0, "margin": 0.0, "max_entropy": 1.0}
 
 
 def most_entropy(top: float, n_classes: int) -> float:
@@ -56,12 +59,15 @@ def _crossing(falling: Callable[[float], float], level: float, low: float) -> fl
     return float(brentq(lambda p: falling(p) - level, low, 1.0, xtol=1e-14))
 
 
+# A search fits policies that differ in other numbers.
+@lru_cache(maxsize=1024)
 def entropy_needs(level: float, n_classes: int, margin: float = 0.0) -> float:
     """Return the least confidence of a row that meets the entropy gate (and the margin gate)."""
     low = margin_needs(margin, n_classes)
     return _crossing(lambda p: least_entropy(p, n_classes, margin), level, low)
 
 
+@lru_cache(maxsize=1024)
 def entropy_sure(level: float, n_classes: int) -> float:
     """Return the confidence from which every row meets the entropy gate."""
     return _crossing(lambda p: most_entropy(p, n_classes), level, 1.0 / n_classes)
@@ -220,8 +226,17 @@ class _Audit:
         if value > 1.0:
             return GateAudit("threshold", label, value, value, value, "never", "never auto-routed")
         dead = value <= self.by_both + ACCURACY
-        note = f"margin and entropy already need {self.by_both:.4f}" if dead else ""
+        note = self._what_needs() if dead else ""
         return GateAudit("threshold", label, value, value, value, "dead" if dead else "live", note)
+
+    def _what_needs(self) -> str:
+        if self.margin <= 0.0 and self.max_entropy >= 1.0:
+            return f"no top probability is less than {1.0 / self.n_classes:.4f}"
+        if self.margin <= 0.0:
+            return f"entropy already needs {self.by_both:.4f}"
+        if self.max_entropy >= 1.0:
+            return f"margin already needs {self.by_both:.4f}"
+        return f"margin and entropy already need {self.by_both:.4f}"
 
     def margin_gate(self) -> GateAudit:
         """Audit the margin: dead where every threshold, or the entropy, leaves the runner-up too little."""
@@ -324,7 +339,9 @@ def warn_of_dead_gates(audit: PolicyAudit, chosen: Container[str], named: Contai
     dead = [
         gate
         for gate in audit.dead
-        if gate.gate in chosen or gate.gate == "watch" or (gate.gate == "threshold" and gate.label in named)
+        # Who asks for nothing knows that it changes nothing.
+        if OPEN.get(gate.gate) != gate.value
+        and (gate.gate in chosen or gate.gate == "watch" or (gate.gate == "threshold" and gate.label in named))
     ]
     if not dead:
         return

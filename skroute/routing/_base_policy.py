@@ -6,13 +6,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._validation import check_count, check_proba, column, distinct_labels, encode_labels, require_fitted
+from skroute._validation import (
+    check_count,
+    check_mapping,
+    check_proba,
+    column,
+    distinct_labels,
+    encode_labels,
+    listed,
+    require_fitted,
+)
 from skroute.routing._audit import PolicyAudit, audit_gates
 from skroute.routing._candidates import learn_candidates
 from skroute.routing._gate_kernel import fast_routes
 from skroute.routing._gates import AUTO, ROUTES, Decision
 from skroute.routing._label_sets import LabelSets, label_sets
-from skroute.routing._policy_numbers import PolicyNumbers
+from skroute.routing._policy_numbers import LEVELS, PolicyNumbers
 from skroute.routing._route_table import RouteTable, route_table
 
 __all__ = ["BasePolicy"]
@@ -159,12 +168,25 @@ class BasePolicy(PolicyNumbers):
         values, labels = check_proba(proba, classes=classes)
         if labels is None:
             labels = _default_classes(y, values.shape[1])
+            if y is None:
+                self._refuse_names(labels)
         if y is None and self.candidates is not None:
             raise ValueError(f"candidates={self.candidates:g} is learned from labels: pass y to fit.")
         codes = None if y is None else encode_labels(y, labels)
         if codes is not None and len(codes) != len(values):
             raise ValueError(f"y must have one label a row: {len(values)} rows, got {len(codes)} labels.")
         return values, labels, codes
+
+    def _refuse_names(self, numbers: NDArray[np.intp]) -> None:
+        """Refuse parameters that name classes where these are merely numbered."""
+        owner, known = type(self).__name__, {*map(str, numbers.tolist())}
+        for name in LEVELS:
+            named = [label for label in check_mapping(getattr(self, name), name, owner) if str(label) not in known]
+            if named:
+                raise ValueError(
+                    f"The {name!r} parameter of {owner} names {named[0]!r}, which is not a class. The classes are "
+                    f"{listed(numbers.tolist())}, numbered because none were given: pass classes= to fit."
+                )
 
     def _learn_candidates(self, values: NDArray[Any], codes: NDArray[np.intp] | None, sample_weight: Any) -> None:
         """Learn the sets of labels, where asked to; the numbers in force say which rows are not automatic."""

@@ -94,20 +94,25 @@ def explain_route(estimator: Any, X: Any) -> RouteTable:
     return table
 
 
-def reach(estimator: Any, X: Any, method: str) -> tuple[Any, Any]:
-    """Return the innermost estimator that has `method`, and X as it arrives there."""
+def reach(estimator: Any, X: Any, method: str, outer: str = "") -> tuple[Any, Any]:
+    """Return the innermost estimator that has `method`, and X as it arrives there; `outer` was walked through."""
     if hasattr(estimator, method):
         return estimator, X
+    name = type(estimator).__name__
+    outer = outer or name
     if isinstance(estimator, FrozenEstimator):
-        return reach(estimator.estimator, X, method)
+        return reach(estimator.estimator, X, method, outer)
     if isinstance(estimator, Pipeline):
         # Not estimator[:-1].transform: a slice asks its last step whether it is fitted, which stateless ones deny.
         for _, step in estimator.steps[:-1]:
             X = X if step is None or step == "passthrough" else step.transform(X)
-        return reach(estimator[-1], X, method)
+        return reach(estimator[-1], X, method, outer)
     if hasattr(estimator, "best_estimator_"):
-        return reach(estimator.best_estimator_, X, method)
-    name = type(estimator).__name__
+        return reach(estimator.best_estimator_, X, method, outer)
     if hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions"):
         raise NotFittedError(f"This {name} has no best_estimator_ yet: call fit first, with refit switched on.")
-    raise TypeError(f"{name} has no {method} and wraps no estimator that has; wrap a RoutingClassifier.")
+    given = name if outer == name else f"{outer} that ends in {name}"
+    raise TypeError(
+        f"{method} needs a fitted RoutingClassifier, or a Pipeline or search that ends in one; got {given}. Wrap the "
+        "classifier in it: RoutingClassifier(classifier).fit(X, y)."
+    )

@@ -152,6 +152,26 @@ def test_candidate_sets_are_those_of_the_policy():
         router().candidate_sets(new)
 
 
+def test_a_policy_of_other_classes_is_refused():
+    X, y, _ = draw()
+    fitted = router(policy=RoutePolicy(candidates=0.9)).fit(X, y)
+    assert fitted.policy_.classes_ is fitted.classes_
+    proba = fitted.predict_proba(X)
+    loaded = RoutePolicy.from_dict(fitted.policy_.to_dict())
+    fitted.policy_ = loaded
+    assert fitted.predict_route(X).tolist() == loaded.decide(proba).tolist()
+    fitted.policy_ = RoutePolicy(candidates=0.9).fit(proba[:, ::-1], y, classes=LABELS[::-1])
+    for method in (fitted.predict_route, fitted.explain_route, fitted.candidate_sets):
+        with pytest.raises(ValueError, match="vpn, unlock, attack, and the router between attack, unlock, vpn"):
+            method(X)
+
+
+def test_groups_without_metadata_routing_say_what_to_do():
+    X, y, _ = draw()
+    with pytest.raises(ValueError, match=r"groups .*enable_metadata_routing=True.*StratifiedGroupKFold"):
+        router(cv=StratifiedGroupKFold(3)).fit(X, y, groups=np.arange(len(y)) % 30)
+
+
 # Weights and groups
 
 

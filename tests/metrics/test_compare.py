@@ -12,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
 from skroute import RoutePolicy, RoutingClassifier
+from skroute.exceptions import SkrouteWarning
 from skroute.metrics import routing_cost, routing_report
 from skroute.metrics._compare import compare_policies
 
@@ -271,10 +272,30 @@ def test_columns_are_matched_whatever_the_order_of_classes():
 
 def test_a_label_that_the_policies_do_not_know_is_always_wrong():
     proba = np.array([[0.98, 0.01, 0.01], [0.98, 0.01, 0.01], [0.4, 0.3, 0.3]])
-    comparison = compare_policies(policies_of(0), proba, ["attack", "phishing", "phishing"])
+    with pytest.warns(SkrouteWarning, match=r"no class of the policies: 'phishing' \(2 rows\)\. Their rows are wrong"):
+        comparison = compare_policies(policies_of(0), proba, ["attack", "phishing", "phishing"])
     assert comparison.wrong[0] == 1
     assert comparison.report("old").label.tolist() == [None, *CLASSES, "phishing"]
     assert comparison.report("old").missed[-1] == 1
+
+
+def test_one_warning_names_the_most_frequent_unknown_labels_and_what_they_may_be():
+    proba = np.eye(3)[[0] * 9]
+    y = ["attack", "phishing", *["Unlock"] * 3, "vnp", "vnp", "mail", "attak"]
+    with pytest.warns(SkrouteWarning) as caught:
+        compare_policies(policies_of(0), proba, y, by=[1, 2, 3] * 3, sample_weight=[1, 0, *[1] * 7])
+    (warning,) = caught
+    assert warning.filename == __file__
+    assert str(warning.message) == (
+        "y holds labels that are no class of the policies: 'Unlock' (3 rows; did you mean 'unlock'?), 'vnp' (2 rows; "
+        "did you mean 'vpn'?), 'attak' (1 row; did you mean 'attack'?) and 1 more. Their rows are wrong wherever they "
+        "are auto-routed."
+    )
+
+
+def test_labels_that_match_by_their_text_are_known():
+    policy = RoutePolicy().fit(np.eye(3), classes=[1, 2, 3])
+    assert compare_policies({"policy": policy}, np.eye(3), ["1", "2", "3"]).wrong.tolist() == [0]
 
 
 def test_importances_of_one_group_may_be_whole_by_chance():

@@ -2,9 +2,11 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from sklearn.linear_model import LogisticRegression
 
-from skroute import RoutePolicy
-from skroute.metrics import routing_cost
+from skroute import RoutePolicy, RoutingClassifier
+from skroute.metrics import RouteScorer, compare_policies, routing_cost
+from skroute.policies import RoutingCosts
 
 CLASSES = ["attack", "unlock", "vpn"]
 COSTS = {
@@ -184,3 +186,41 @@ def test_a_cost_in_the_table_is_a_number(routed, cost):
     truth, table, _ = routed
     with pytest.raises(ValueError, match="finite cost to the action 'watch'"):
         routing_cost(truth, table, costs=COSTS | {"vpn": COSTS["vpn"] | {"watch": cost}})
+
+
+FRAME = pd.DataFrame.from_dict(COSTS, orient="index")
+
+
+@pytest.mark.parametrize(
+    "frame", [FRAME, FRAME.T, pl.from_pandas(FRAME.reset_index())], ids=["rows", "turned", "polars"]
+)
+def test_a_frame_is_told_to_become_a_table_of_costs_and_not_shown(routed, frame):
+    truth, table, _ = routed
+    demand = "must be a dict of true class to dict of action to cost, got a DataFrame; pass "
+    with pytest.raises(ValueError, match=demand) as caught:
+        routing_cost(truth, table, costs=frame)
+    assert str(caught.value).endswith("pass skroute.policies.RoutingCosts(frame).")
+    assert len(str(caught.value)) < 200
+    policy = RoutePolicy().fit(np.eye(3), classes=CLASSES)
+    with pytest.raises(ValueError, match=demand):
+        compare_policies({"policy": policy}, np.eye(3), CLASSES, costs=frame)
+    router = RoutingClassifier(LogisticRegression()).fit(np.eye(3)[[0, 1, 2] * 8], CLASSES * 8)
+    with pytest.raises(ValueError, match=demand):
+        RouteScorer(costs=frame)(router, np.eye(3), CLASSES)
+
+
+def test_the_advice_for_a_frame_helps(routed):
+    truth, table, _ = routed
+    assert routing_cost(truth, table, costs=RoutingCosts(FRAME)) == routing_cost(truth, table, costs=COSTS)
+
+
+def test_rows_of_a_frame_are_not_shown(routed):
+    truth, table, _ = routed
+    with pytest.raises(ValueError, match=r"costs\['attack'\] must be a dict of action to cost, got a Series\.$"):
+        routing_cost(truth, table, costs=FRAME.T.to_dict("series"))
+
+
+def test_a_turned_dict_is_named(routed):
+    truth, table, _ = routed
+    with pytest.raises(ValueError, match="the table looks transposed, its keys must be the true classes"):
+        routing_cost(truth, table, costs=FRAME.to_dict())

@@ -155,3 +155,38 @@ def test_routing_cost_takes_the_table():
     table = RoutePolicy().fit([[0.5, 0.5]], classes=["unlock", "vpn"]).explain([[0.97, 0.03], [0.4, 0.6]])
     assert table.route.tolist() == ["auto", "escalate"]
     assert routing_cost(["vpn", "unlock"], table, costs=RoutingCosts(TABLE)) == 14
+
+
+TURNED = {
+    "index": (pd.DataFrame(TABLE), lambda frame: frame.T, "frame.T"),
+    "first column": (
+        pd.DataFrame(TABLE).rename_axis("action").reset_index(),
+        lambda frame: frame.set_index("action").T,
+        "frame.set_index('action').T",
+    ),
+    "polars": (
+        pl.from_pandas(pd.DataFrame(TABLE).rename_axis("action").reset_index()),
+        lambda frame: frame.transpose(include_header=True, column_names="action"),
+        "frame.transpose(include_header=True, column_names='action')",
+    ),
+}
+
+
+@pytest.mark.parametrize(("frame", "turn", "advice"), TURNED.values(), ids=TURNED)
+def test_a_transposed_frame_is_told_how_to_turn(frame, turn, advice):
+    with pytest.raises(
+        ValueError, match=r"a row for each true class and a column for each action; .*looks transposed"
+    ) as caught:
+        RoutingCosts(frame)
+    assert str(caught.value).endswith(f": pass {advice}.")
+    assert RoutingCosts(turn(frame)) == TABLE
+
+
+def test_a_transposed_dict_is_told_to_turn():
+    with pytest.raises(ValueError, match="dict of true class to dict of action to cost; this one looks transposed"):
+        RoutingCosts(pd.DataFrame.from_dict(TABLE, orient="index").to_dict())
+
+
+def test_rows_of_a_frame_are_not_shown():
+    with pytest.raises(ValueError, match=r"costs\['unlock'\] must be a dict of action to cost, got a Series\.$"):
+        RoutingCosts(pd.DataFrame(TABLE).to_dict("series"))

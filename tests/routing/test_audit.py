@@ -313,6 +313,31 @@ def test_one_warning_names_every_dead_number_that_was_chosen():
     assert dead == {("threshold", label) for label in lesson.classes} | {("margin", None), ("watch", "vpn_issue")}
 
 
+@pytest.mark.parametrize("threshold", [{"threshold": 0}, {"thresholds": {0: 0.0, 1: 0}}], ids=["all", "some"])
+@pytest.mark.parametrize("gates", [{}, {"margin": None, "max_entropy": None}, {"margin": 0, "max_entropy": 1}])
+def test_a_gate_that_is_open_on_purpose_is_audited_but_not_warned_of(threshold, gates, recwarn):
+    policy = RoutePolicy(**threshold, **gates).fit(np.eye(8))
+    assert policy.audit().of("threshold", 0).status == "dead"
+    assert recwarn.list == []
+
+
+@pytest.mark.parametrize(
+    ("gates", "note"),
+    [
+        ({}, "margin and entropy already need 0.8043"),
+        ({"margin": None}, "entropy already needs 0.8043"),
+        ({"margin": 0.0}, "entropy already needs 0.8043"),
+        ({"max_entropy": None}, "margin already needs 0.5333"),
+        ({"max_entropy": 1.0}, "margin already needs 0.5333"),
+        ({"margin": None, "max_entropy": None}, "no top probability is less than 0.3333"),
+        ({"margin": 0.0, "max_entropy": 1.0}, "no top probability is less than 0.3333"),
+    ],
+)
+def test_a_dead_threshold_names_the_gates_that_are_switched_on(gates, note):
+    with pytest.warns(DeadGateWarning, match=rf"threshold = 0\.2: {note} "):
+        assert RoutePolicy(0.2, **gates).fit(np.eye(3)).audit().of("threshold", 0).note == note
+
+
 def test_dead_defaults_are_audited_but_not_warned_of():
     policy = RoutePolicy(thresholds={2: 0.9}).fit(np.eye(3))
     assert [(entry.gate, entry.label) for entry in policy.audit().dead] == [

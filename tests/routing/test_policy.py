@@ -156,7 +156,7 @@ def test_gates_must_be_levels_or_none(name, value):
 @pytest.mark.parametrize("name", ["thresholds", "watch"])
 @pytest.mark.parametrize("value", [True, 80, -0.1, math.nan, "x", None])
 def test_levels_of_single_classes_are_checked_and_named(name, value):
-    with pytest.raises(ValueError, match=rf"{name}\[1\].*Got {value!r}"):
+    with pytest.raises(ValueError, match=rf"The '{name}' parameter of RoutePolicy for 1 must be .*Got {value!r}"):
         RoutePolicy(**{name: {1: value}}).fit(UNIFORM)
 
 
@@ -230,6 +230,17 @@ def test_classes_come_from_the_labels_where_there_is_one_a_column():
 
 def test_classes_count_from_zero_where_nothing_names_them():
     assert RoutePolicy().fit(np.eye(3)).classes_.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("name", "level"), [("thresholds", 0.9), ("watch", 0.2)])
+@pytest.mark.parametrize("label", ["vpn", 3])
+def test_a_class_that_is_named_where_classes_are_numbered_asks_for_classes(name, level, label):
+    policy = RoutePolicy(**{name: {"2": level, label: level}})
+    numbered = "0, 1, 2, numbered because none were given: pass classes= to fit"
+    with pytest.raises(ValueError, match=rf"'{name}'.* names {label!r}, which is not a class.* {numbered}"):
+        policy.fit(np.eye(3))
+    policy.fit(np.eye(3), classes=[1, 2, label])
+    policy.fit(np.eye(3), [1, 2, label] if label == 3 else ["1", "2", label])
 
 
 def test_labels_that_do_not_name_every_column_ask_for_classes():

@@ -120,16 +120,25 @@ def test_what_is_not_fitted_says_so(reach):
 
 
 @pytest.mark.parametrize("reach", [predict_route, explain_route])
-@pytest.mark.parametrize("wrap", [lambda model: model, make_pipeline, FrozenEstimator])
-def test_what_holds_no_router_is_a_type_error(reach, wrap):
+@pytest.mark.parametrize(
+    ("wrap", "given"),
+    [
+        (lambda model: model, "LogisticRegression"),
+        (make_pipeline, "Pipeline that ends in LogisticRegression"),
+        (lambda model: FrozenEstimator(make_pipeline(model)), "FrozenEstimator that ends in LogisticRegression"),
+    ],
+)
+def test_what_holds_no_router_is_a_type_error(reach, wrap, given):
     foreign = LogisticRegression(max_iter=500).fit(X, Y)
-    with pytest.raises(TypeError, match=f"LogisticRegression has no {reach.__name__} .* wrap a RoutingClassifier"):
+    with pytest.raises(
+        TypeError, match=rf"^{reach.__name__} needs a fitted RoutingClassifier.* got {given}\. .* RoutingClassifier\("
+    ):
         reach(wrap(foreign), X)
 
 
 def test_a_search_of_a_foreign_estimator_is_a_type_error():
     search = GridSearchCV(SVC(), {"C": [1.0]}, cv=2).fit(X, Y)
-    with pytest.raises(TypeError, match="SVC has no predict_route"):
+    with pytest.raises(TypeError, match="got GridSearchCV that ends in SVC"):
         predict_route(search, X)
-    with pytest.raises(TypeError, match="NoneType has no predict_route"):
+    with pytest.raises(TypeError, match="got NoneType"):
         predict_route(None, X)
