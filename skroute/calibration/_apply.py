@@ -16,8 +16,9 @@ Floats = NDArray[np.float64]
 # Writes the probabilities of some rows of scores, all of them finite, to the second array.
 Map = Callable[[Floats, Floats], None]
 
-# Values in a block, of a multiple of so many rows: the last bit of a row's sum can depend on how many rows there are.
-BLOCK, MULTIPLE = 2**16, 16
+# Values in a block, of a multiple of so many rows: the last bit of a row's sum can depend on how many rows there are;
+# at least 256 of them: some calibrators go through a block column by column.
+BLOCK, MULTIPLE, LEAST_ROWS = 2**16, 16, 2**8
 # Up to so many values, calls cost more than arithmetic.
 FEW_VALUES = 2**10
 # Up to so many columns, they are scaled one by one: NumPy's arithmetic with one number a row pays for every row.
@@ -46,7 +47,7 @@ def all_finite(values: NDArray[np.float64]) -> bool:
 
 def block_rows(n_columns: int) -> int:
     """Return the number of rows of a block."""
-    return max(BLOCK // n_columns // MULTIPLE, 1) * MULTIPLE
+    return max(BLOCK // n_columns // MULTIPLE * MULTIPLE, LEAST_ROWS)
 
 
 def spread_rows(values: NDArray[Any], n_rows: int) -> NDArray[Any]:

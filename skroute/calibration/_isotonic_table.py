@@ -25,8 +25,8 @@ Knots = tuple[NDArray[np.float64], NDArray[np.float64]]
 # Octaves below 1 with cells of their own; what is smaller shares a cell. All but few of the knots lie above it.
 LEAST_OCTAVES, MOST_OCTAVES, FEW_KNOTS = 8, 40, 0.02
 FRACTION_BITS, EXPONENT_BIAS = 52, 1023
-# At least so many values to come for each cell: filling the table must not cost more than it saves.
-VALUES_A_CELL = 2
+# At least so many rows to come, and values for each cell: filling the table must not cost more than it saves.
+LEAST_ROWS, VALUES_A_CELL = 2**12, 2
 # Cells in all, 8 bytes each; and for each knot of the column that has most: more would fill the cache for nothing.
 MOST_CELLS, CELLS_A_KNOT = 2**20, 64
 # Bits of the fraction: fewer leave too much to the search, more do not pay.
@@ -70,7 +70,7 @@ class IsotonicTable:
     @staticmethod
     def pays(knots: Sequence[Knots], n_rows: int) -> bool:
         """Return whether so many rows are worth a table."""
-        return _n_bits(knots, n_rows) >= LEAST_BITS
+        return n_rows >= LEAST_ROWS and _n_bits(knots, n_rows) >= LEAST_BITS
 
     def write(self, values: NDArray[np.float64], result: NDArray[np.float64]) -> None:
         """Write the functions of finite values, shape (n, n_columns), to `result`."""
