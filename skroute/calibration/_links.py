@@ -19,10 +19,11 @@ FLOORS = (1e-12, 1e-9, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 BETA_RANGE = (float(np.exp(-10.0)), float(np.exp(10.0)))
 # Steps after which those of Newton are taken in turns with others.
 NEWTON_STEPS = 12
-# Relative steps that count as none, and those whose successor of Newton's would: it squares the error.
+# Relative steps that count as none, and those whose successor of Newton's would: it squares the error. So it is with a
+# step that differs by so little from a better one.
 SAME_BETA, NEARLY_SAME = 1e-10, 1e-6
-# Where there are several times as many rows, so many find the first guess.
-FIRST_ROWS = 2**14
+# Where there are several times as many rows, some of them find the first guess: so many, or one of STRIDE.
+FIRST_ROWS, STRIDE = 2**10, 16
 # Scores from which the kind of link is chosen; its temperature is fitted on all of them.
 MOST_SCORES = 2**18
 
@@ -117,15 +118,21 @@ def fit_beta(
     low, high = BETA_RANGE
     low /= spread
     if len(logits) >= 4 * FIRST_ROWS:
-        some = slice(None, None, len(logits) // FIRST_ROWS)
-        start, _ = fit_beta(np.ascontiguousarray(logits[some]), codes[some], weight[some], spread=spread, start=start)
-    beta = min(max(start, low), high)
+        some = slice(None, None, min(len(logits) // FIRST_ROWS, STRIDE))
+        guess, _ = fit_beta(np.ascontiguousarray(logits[some]), codes[some], weight[some], spread=spread, start=start)
+        # Rows that are all right, or all wrong, say nothing of the others.
+        start = guess if 2.0 * low < guess < high / 2.0 else start
+    beta, last = min(max(start, low), high), None
     for turn in range(200):
         loss, slope, curvature = mean_slope(logits, codes, weight, beta)
         step = beta - slope / curvature if curvature > 0.0 else np.nan
+        found = np.nan if last is None else _root((beta, slope, curvature), last)
         # Before the bracket is looked at: beta becomes an end of it, and rounding may put the last step beyond.
         if abs(step - beta) <= NEARLY_SAME * beta:
             return float(step), loss
+        if low < found < high and abs(found - step) <= NEARLY_SAME * beta:
+            return float(found), loss + slope * (found - beta) / 2.0
+        last = beta, slope, curvature
         low, high = (low, beta) if slope > 0.0 else (beta, high)
         # Where every row is right the slope fades like an exponential, and Newton's steps creep; halving does not.
         if not low < step < high or (turn > NEWTON_STEPS and turn % 2):
@@ -134,6 +141,21 @@ def fit_beta(
                 return step, loss
         beta = step
     return beta, loss
+
+
+def _root(one: tuple[float, float, float], other: tuple[float, float, float]) -> float:
+    """Return where the slope is 0, by the cubic through two places with their slopes and curvatures; NaN if nowhere.
+
+    It is the inverse function that is interpolated, place by slope. Newton squares the error; this is about as good as
+    another step of Newton's from here, without another look at the rows.
+    """
+    (x, slope, curvature), (last_x, last_slope, last_curvature) = one, other
+    apart = last_slope - slope
+    if apart == 0.0 or min(curvature, last_curvature) <= 0.0:
+        return np.nan
+    rise = (last_x - x) / apart
+    first, second = (rise - 1.0 / curvature) / apart, (1.0 / last_curvature - rise) / apart
+    return x - slope / curvature + slope**2 * (first - last_slope * (second - first) / apart)
 
 
 def fit_links(rows: TrainingRows, *, from_proba: bool) -> tuple[Link, Link | None]:

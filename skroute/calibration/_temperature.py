@@ -10,7 +10,7 @@ from skroute._validation import check_level, require_fitted
 from skroute.calibration._apply import by_blocks, divide_rows
 from skroute.calibration._links import fit_beta
 from skroute.calibration._scores import check_scores, check_training, is_proba, score_matrix
-from skroute.calibration._softmax import row_max, softmax
+from skroute.calibration._softmax import blocks, row_max, softmax
 from skroute.calibration._summary import ABSENT, CalibrationSummary
 
 __all__ = ["TemperatureCalibrator"]
@@ -149,8 +149,8 @@ class TemperatureCalibrator(BaseEstimator):
         divide_rows(proba)
 
     def _write_softmax(self, scores: NDArray[np.float64], proba: NDArray[np.float64]) -> None:
-        logits = _logits(scores, self.from_proba_, self.floor)
-        np.multiply(logits, self.beta_, out=proba)
+        _write_logits(scores, proba, self.from_proba_, self.floor)
+        proba *= self.beta_
         softmax(proba)
 
     def summary(self) -> CalibrationSummary:
@@ -177,18 +177,21 @@ class TemperatureCalibrator(BaseEstimator):
 
 def _logits(scores: NDArray[np.float64], from_proba: bool, floor: float) -> NDArray[np.float64]:
     """Return logits, shifted so that the largest of each row is 0; a class that was not scored has -inf."""
+    logits = np.empty(scores.shape)
+    for rows in blocks(*scores.shape):
+        _write_logits(scores[rows], logits[rows], from_proba, floor)
+    return logits
+
+
+def _write_logits(scores: NDArray[np.float64], logits: NDArray[np.float64], from_proba: bool, floor: float) -> None:
     if from_proba:
-        logits = np.maximum(scores, 0.0)
+        np.maximum(scores, 0.0, out=logits)
         logits += floor
-        if floor > 0.0:
+        with np.errstate(divide="ignore"):
+            # Without a floor, the logarithm of an exact zero is -inf, as meant.
             np.log(logits, out=logits)
-        else:
-            with np.errstate(divide="ignore"):
-                # Without a floor, the logarithm of an exact zero is -inf, as meant.
-                np.log(logits, out=logits)
     else:
-        logits = scores.copy()
+        logits[:] = scores
     if not np.isfinite(scores).all():
         logits[np.isnan(scores)] = -np.inf
     logits -= row_max(logits)
-    return logits

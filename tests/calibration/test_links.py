@@ -5,7 +5,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_expit, log_softmax, softmax
 
 from skroute.calibration import _links
-from skroute.calibration._links import FLOORS, Link, fit_beta, fit_links
+from skroute.calibration._links import FLOORS, Link, _root, fit_beta, fit_links
 from skroute.calibration._softmax import mean_slope
 from skroute.calibration._training_rows import training_rows
 
@@ -240,8 +240,25 @@ def test_many_rows_start_where_few_of_them_end(monkeypatch):
     beta, loss = fit_beta(scores, codes, np.ones(100_000))
     expected, least = by_scipy(scores, codes, np.ones(100_000))
     assert_allclose(beta, expected, rtol=1e-7)
-    assert_allclose(loss, least, rtol=1e-12)
-    assert calls.count(100_000) <= 3
+    assert_allclose(loss, least, rtol=1e-11)
+    assert calls.count(100_000) <= 2
+    # The slope that rows have there is nothing beside their curvature.
+    _, slope, curvature = mean_slope(scores, codes, np.ones(100_000), beta)
+    assert abs(slope / curvature) <= 1e-8 * beta
+
+
+def test_the_cubic_through_two_places_finds_a_root_that_newton_would_find_in_two_steps():
+    def place(x):
+        return x, x**3 + 2.0 * x - 1.0, 3.0 * x**2 + 2.0
+
+    root = float(np.real(np.roots([1.0, 0.0, 2.0, -1.0])[-1]))
+    for far in (0.1, 0.05, -0.05):
+        x, slope, curvature = place(root + far)
+        near = place(x - slope / curvature)
+        newton = abs(near[0] - near[1] / near[2] - root)
+        assert abs(_root(near, place(x)) - root) < 0.05 * newton
+    assert np.isnan(_root((1.0, 0.5, 1.0), (2.0, 0.5, 1.0)))
+    assert np.isnan(_root((1.0, 0.5, 0.0), (2.0, 1.0, 1.0)))
 
 
 def test_few_rows_that_are_all_right_do_not_mislead(monkeypatch):
