@@ -92,7 +92,12 @@ def checked(
         _refuse(values, name)
     if sums.min() < 1.0 - SUM_SLACK or sums.max() > 1.0 + SUM_SLACK:
         _refuse(values, name)
-    return block if within else np.clip(block, 0.0, 1.0)
+    if within:
+        return block
+    clipped: NDArray[Any] = np.clip(block, 0.0, 1.0)
+    # Not -0.0, which has the largest bits of all.
+    clipped += 0.0
+    return clipped
 
 
 def check_unit(values: NDArray[np.floating], name: str) -> NDArray[Any]:

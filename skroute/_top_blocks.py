@@ -94,8 +94,6 @@ def top_blocks(
         within = bool(scan.largest.max() <= one)
         block = checked(block, scan.sums, within, values, name)
         if not within:
-            # Not -0.0, which has the largest bits of all.
-            block += 0.0
             scan = _Scan(block, pick)
         yield TopBlock(rows, block, scan.columns, scan.largest.view(block.dtype), scan.places, scan.picked)
         start = rows.stop

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
+from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d, indexable
 from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.multiclass import check_classification_targets
@@ -82,6 +83,13 @@ def encode_targets(y: NDArray[Any], base: Any) -> tuple[NDArray[Any], NDArray[np
     return classes, np.searchsorted(classes, y)
 
 
+def _wants_groups(cv: Any) -> bool:
+    """Return whether a splitter asks for groups."""
+    return isinstance(cv, BaseCrossValidator | BaseShuffleSplit) and bool(
+        cv.get_metadata_routing().split.requests.get("groups")
+    )
+
+
 def route_params(
     router: Any, base: Any, weight: NDArray[np.float64] | None, fit_params: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -89,13 +97,15 @@ def route_params(
     if get_config()["enable_metadata_routing"]:
         routed = process_routing(router, "fit", sample_weight=weight, **fit_params)
         return dict(routed.estimator.fit), dict(routed.splitter.split)
-    if fit_params.get("groups") is not None and not has_fit_parameter(base, "groups"):
+    estimator_params = dict(fit_params)
+    if not has_fit_parameter(base, "groups") and estimator_params.get("groups") is None:
+        estimator_params.pop("groups", None)
+    if _wants_groups(router.cv) or ("groups" in estimator_params and not has_fit_parameter(base, "groups")):
         raise ValueError(
             "groups reach the folds by metadata routing, which is off: call "
-            "sklearn.set_config(enable_metadata_routing=True), and pass a splitter that takes groups, such as "
-            "cv=StratifiedGroupKFold(5)."
+            "sklearn.set_config(enable_metadata_routing=True), and pass groups to fit and a splitter that takes them, "
+            "such as cv=StratifiedGroupKFold(5)."
         )
-    estimator_params = dict(fit_params)
     if weight is not None:
         if has_fit_parameter(base, "sample_weight"):
             estimator_params["sample_weight"] = weight

@@ -143,9 +143,10 @@ class PredictionsMixin:
         """Return the policy, which may have been put in place of the fitted one; columns have no names to match."""
         known = getattr(self.policy_, "classes_", self.classes_)
         if known is not self.classes_ and np.asarray(known).tolist() != self.classes_.tolist():
+            theirs, ours = (listed(map(repr, np.asarray(labels).tolist())) for labels in (known, self.classes_))
             raise ValueError(
-                f"policy_ decides between the classes {listed(known)}, and the router between "
-                f"{listed(self.classes_)}: fit the policy with classes=router.classes_, in this order."
+                f"policy_ decides between the classes {theirs}, and the router between {ours}: fit the policy with "
+                "classes=router.classes_, in this order."
             )
         return self.policy_
 

@@ -94,14 +94,14 @@ def compare_policies(
     'watch'
     """
     classes = _common_classes(policies)
-    values, truth, groups, weight = _read(proba, y, by, sample_weight, classes)
+    values, truth, groups, weight, index = _read(proba, y, by, sample_weight, classes)
     if costs is not None and truth is None:
         raise ValueError("costs needs true labels: pass y.")
     tables = {
         name: policy.explain(values[:, label_positions(policy.classes_.tolist(), classes, "classes")])
         for name, policy in policies.items()
     }
-    rows = _rows(tables, values, truth, weight, classes)
+    rows = _rows(tables, values, truth, weight, classes, index)
     if rows.truth is not None and len(rows.classes) > len(classes):
         counts = np.bincount(rows.truth)[len(classes) :].tolist()
         unknown = dict(zip(rows.classes[len(classes) :].tolist(), counts, strict=True))
@@ -146,8 +146,8 @@ def _common_classes(policies: Any) -> NDArray[Any]:
 
 def _read(
     proba: Any, y: Any, by: Any, sample_weight: Any, classes: NDArray[Any]
-) -> tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None, NDArray[np.float64] | None]:
-    """Return probabilities, labels, groups and weights of the rows that have a weight."""
+) -> tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None, NDArray[np.float64] | None, NDArray[np.intp]]:
+    """Return probabilities, labels, groups and weights of the rows that have a weight, and which rows these are."""
     values, _ = check_proba(proba, classes=classes)
     truth = None if y is None else read_truth(y)
     groups = None if by is None else column(by, "by")
@@ -155,13 +155,15 @@ def _read(
     for name, given in (("y", truth), ("by", groups)):
         if given is not None and len(given) != len(values):
             raise ValueError(f"{name} must have one value a row: {len(values)} rows, got {len(given)}.")
+    index = np.arange(len(values))
     if weight is not None:
         kept = weight > 0.0
+        index = index[kept]
         values, weight = values[kept], weight[kept]
         truth, groups = (None if part is None else part[kept] for part in (truth, groups))
     if not len(values):
         raise ValueError("proba must have at least one row, with a positive weight where there are weights.")
-    return values, truth, groups, weight
+    return values, truth, groups, weight, index
 
 
 def _warn_of_labels(rows: Mapping[Any, int], known: Sequence[Any]) -> None:
@@ -186,6 +188,7 @@ def _rows(
     truth: NDArray[Any] | None,
     weight: NDArray[np.float64] | None,
     classes: NDArray[Any],
+    index: NDArray[np.intp],
 ) -> ComparedRows:
     if truth is not None and (unknown := unknown_labels(truth, classes)):
         classes = object_array([*classes.tolist(), *unknown])
@@ -196,6 +199,7 @@ def _rows(
         route=np.array([encode_labels(table.route, np.array(ROUTES), "route") for table in tables.values()]),
         label=np.array([encode_labels(table.label, classes, "label") for table in tables.values()]),
         weight=np.ones(len(values)) if weight is None else weight,
+        index=index,
     )
 
 

@@ -55,7 +55,7 @@ class PolicyMoves(Tabular):
         Rows (their weight, where weights are given) by route under the first policy (down) and under this one
         (across), in the order "auto", "watch", "escalate", "clarify".
     index : ndarray of int
-        Which rows moved: their positions among the rows that were compared.
+        Which rows moved: their positions among the rows that were given, of all groups and weights.
     label : ndarray
         True class of the moved rows; where the comparison has no labels, their top class.
     before, after : ndarray of str
@@ -151,6 +151,8 @@ class ComparedRows:
     route: NDArray[np.intp]
     label: NDArray[np.intp]
     weight: NDArray[np.float64]
+    index: NDArray[np.intp]
+    """Their positions among the rows that were given."""
 
     def moved(self, policy: int) -> NDArray[np.bool_]:
         """Return which rows have another route, or are auto-routed to another class, than under the first policy."""
@@ -297,7 +299,7 @@ class PolicyComparison(Tabular):
             policy=name,
             baseline=self._names[0],
             matrix=np.bincount(pair, weight, n_routes**2).reshape(n_routes, n_routes).astype(np.float64),
-            index=part[moved],
+            index=rows.index[part][moved],
             label=rows.classes[occurs[order] // n_routes**2],
             before=np.array(ROUTES)[occurs[order] // n_routes % n_routes],
             after=np.array(ROUTES)[occurs[order] % n_routes],

@@ -30,6 +30,8 @@ QUANTILES = np.linspace(0.05, 0.95, 9)
 WATCHES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 # Half a unit of the last decimal is less than the slack of the gates.
 DECIMALS = 12
+# Shares that are added up in another order differ by less.
+SHARE_SLACK = 1e-12
 # Coordinate descent settles in two or three rounds.
 ROUNDS = 6
 # The grids are searched on so many rows, drawn at random; all rows take part in the exact sweeps that follow.
@@ -341,7 +343,7 @@ def search_gates(
     if max_review_rate is None or max_review_rate >= 1.0:
         return best, 0.0, full.reviewed(best)
     bound = max(max_review_rate - full.found(best) / rows.number, 0.0)
-    if full.reviewed(best) <= bound:
+    if full.reviewed(best) <= bound + SHARE_SLACK:
         return best, 0.0, full.reviewed(best)
     prices = review_prices(small.rows)
     # Which watches are worth a search depends on the price, but not by so much that each step had to look for them.
@@ -351,7 +353,7 @@ def search_gates(
     while high - low > 1 and high > low * 1.01:
         middle = (low + high) // 2
         numbers = small.priced(prices[middle]).search()[1]
-        if small.reviewed(numbers) <= bound:
+        if small.reviewed(numbers) <= bound + SHARE_SLACK:
             high, ends[1] = middle, numbers
         else:
             low, ends[0] = middle, numbers
@@ -360,7 +362,7 @@ def search_gates(
     results = [_within(full, numbers, prices, bound) for numbers in ends]
 
     def rank(result: tuple[Numbers, float]) -> tuple[float, float]:
-        return max(full.reviewed(result[0]), bound), full.cost(result[0])
+        return max(full.reviewed(result[0]), bound + SHARE_SLACK), full.cost(result[0])
 
     best, price = min(results, key=rank)
     return best, price, full.reviewed(best)
@@ -382,7 +384,7 @@ def _within(search: GateSearch, numbers: Numbers, prices: Floats, max_review_rat
     low, high = 0, len(prices) - 1
     while low < high:
         middle = (low + high) // 2
-        if search.reviewed(swept(prices[middle])) <= max_review_rate:
+        if search.reviewed(swept(prices[middle])) <= max_review_rate + SHARE_SLACK:
             high = middle
         else:
             low = middle + 1

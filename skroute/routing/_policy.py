@@ -157,7 +157,11 @@ class RoutePolicy(BasePolicy):
 
     def _in_force(self) -> dict[str, Any]:
         levels = {"thresholds": self.thresholds_, "watch": self.watch_}
-        given = {name: self._by_class(name, self.classes_) for name in levels}
+        try:
+            given = {name: self._by_class(name, self.classes_) for name in levels}
+        except ValueError:
+            # Parameters set since are not those of these classes.
+            return super()._in_force() | levels
         # What only follows from `threshold` is left to it.
         levels["thresholds"] = {
             label: level

@@ -12,7 +12,13 @@ from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold, cross_validate
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupShuffleSplit,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    cross_validate,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -162,14 +168,24 @@ def test_a_policy_of_other_classes_is_refused():
     assert fitted.predict_route(X).tolist() == loaded.decide(proba).tolist()
     fitted.policy_ = RoutePolicy(candidates=0.9).fit(proba[:, ::-1], y, classes=LABELS[::-1])
     for method in (fitted.predict_route, fitted.explain_route, fitted.candidate_sets):
-        with pytest.raises(ValueError, match="vpn, unlock, attack, and the router between attack, unlock, vpn"):
+        with pytest.raises(
+            ValueError, match="'vpn', 'unlock', 'attack', and the router between 'attack', 'unlock', 'vpn'"
+        ):
             method(X)
 
 
 def test_groups_without_metadata_routing_say_what_to_do():
     X, y, _ = draw()
-    with pytest.raises(ValueError, match=r"groups .*enable_metadata_routing=True.*StratifiedGroupKFold"):
-        router(cv=StratifiedGroupKFold(3)).fit(X, y, groups=np.arange(len(y)) % 30)
+    groups = np.arange(len(y)) % 30
+    for settings, params in [
+        ({"cv": StratifiedGroupKFold(3)}, {"groups": groups}),
+        ({"cv": StratifiedGroupKFold(3)}, {}),
+        ({"cv": GroupShuffleSplit(3)}, {"groups": None}),
+        ({}, {"groups": groups}),
+    ]:
+        with pytest.raises(ValueError, match=r"groups .*enable_metadata_routing=True.*StratifiedGroupKFold"):
+            router(**settings).fit(X, y, **params)
+    router().fit(X, y, groups=None)
 
 
 # Weights and groups

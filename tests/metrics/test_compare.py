@@ -157,6 +157,10 @@ def test_moves_name_the_rows(comparison):
         moves = comparison.moves("other", name)
         assert_array_equal(moves.index, np.flatnonzero(changed & there))
         assert len(moves.index) == moves.rows.sum()
+    # Rows without weight are left out, and keep their numbers.
+    weight = np.arange(300) % 3
+    weighted = compare_policies(policies, proba, by=group, sample_weight=weight)
+    assert_array_equal(weighted.moves("other").index, np.flatnonzero(changed & (weight > 0)))
     assert "true class" in str(moves)
     assert "top class" in str(compare_policies(policies, proba).moves("other"))
     assert moves.to_records()[0].keys() == {"label", "before", "after", "rows", "wrong_before", "wrong_after"}

@@ -8,7 +8,7 @@ from strategies import WATCH_ORDERS
 
 from skroute import RoutePolicy
 from skroute.metrics import routing_cost
-from skroute.policies import CostPolicy
+from skroute.policies import CostPolicy, RoutingCosts
 
 # What it costs
 
@@ -99,6 +99,18 @@ def test_one_row_is_taken_off_the_bound_for_every_number_that_is_found():
         given["thresholds"] = {"unlock": 0.9, "vpn": 0.9, "security": 0.0}
         share = reviewed(fitted(rule="thresholds", **given), PROBA)
         assert reviewed(fitted(rule="thresholds", max_review_rate=share, **given), PROBA) == share
+
+
+def test_a_share_that_lies_on_the_bound_meets_it_however_it_is_added_up():
+    # Three of five rows less one for the threshold that is found: two of five, which one row of weight two is.
+    costs = RoutingCosts.from_defaults(["a", "b"], wrong=10, review=1)
+    off = {"margin": None, "max_entropy": None, "escalate_entropy": None, "watch": {"a": np.inf, "b": np.inf}}
+    policy = CostPolicy(costs, rule="thresholds", max_review_rate=0.6, **off)
+    proba, weight = np.array([[0.85, 0.15], [0.29, 0.71]]), [2, 3]
+    weighted = clone(policy).fit(proba, classes=["a", "b"], sample_weight=weight)
+    repeated = clone(policy).fit(np.repeat(proba, weight, axis=0), classes=["a", "b"])
+    assert weighted.thresholds_ == repeated.thresholds_
+    assert weighted.expected_cost_ == pytest.approx(repeated.expected_cost_)
 
 
 @pytest.mark.slow

@@ -109,6 +109,16 @@ def test_a_row_that_is_no_probability_is_named(n_classes, bad, n_bins):
         reliability_table(np.arange(9000) % n_classes, proba, kind="classwise", n_bins=n_bins)
 
 
+@pytest.mark.parametrize("n_classes", [3, 17, 30])
+def test_a_negative_zero_is_zero(n_classes):
+    y = np.arange(900) % n_classes
+    proba = np.eye(n_classes)[y]
+    signed = np.where(proba == 0.0, -0.0, proba)
+    signed[::2] = proba[::2]
+    clean, found = (reliability_table(y, values, kind="classwise") for values in (proba, signed))
+    assert found.to_dict() == clean.to_dict()
+
+
 @pytest.mark.parametrize("n_bins", [1, 10])
 @pytest.mark.parametrize("n_classes", [3, 30])
 def test_values_outside_by_rounding_count_as_the_ends(n_classes, n_bins):

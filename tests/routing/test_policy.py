@@ -325,6 +325,9 @@ def test_a_file_holds_the_numbers_in_force_and_not_those_set_since():
     again = RoutePolicy.from_dict(policy.to_dict())
     assert again.thresholds_ == policy.thresholds_
     assert (again.margin_, again.watch_) == (0.9, {})
+    # Not even where they name no class.
+    policy.set_params(thresholds={"storage": 0.5})
+    assert RoutePolicy.from_dict(policy.to_dict()).thresholds_ == policy.thresholds_
 
 
 def test_reading_a_policy_does_not_repeat_its_warning():
