@@ -192,7 +192,7 @@ FRAME = pd.DataFrame.from_dict(COSTS, orient="index")
 
 
 @pytest.mark.parametrize(
-    "frame", [FRAME, FRAME.T, pl.from_pandas(FRAME.reset_index())], ids=["rows", "turned", "polars"]
+    "frame", [FRAME, FRAME.T, pl.DataFrame(FRAME.reset_index().to_dict("list"))], ids=["rows", "turned", "polars"]
 )
 def test_a_frame_is_told_to_become_a_table_of_costs_and_not_shown(routed, frame):
     truth, table, _ = routed

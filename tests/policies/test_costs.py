@@ -165,7 +165,7 @@ TURNED = {
         "frame.set_index('action').T",
     ),
     "polars": (
-        pl.from_pandas(pd.DataFrame(TABLE).rename_axis("action").reset_index()),
+        pl.DataFrame(pd.DataFrame(TABLE).rename_axis("action").reset_index().to_dict("list")),
         lambda frame: frame.transpose(include_header=True, column_names="action"),
         "frame.transpose(include_header=True, column_names='action')",
     ),
