@@ -150,8 +150,13 @@ def _add_block(
     true_places = work.row_start[:n_rows] + truth
     n_cells = n_classes * n_bins
     if look.above is not None:
-        count, confidence = _sparse(flat, n_rows, look.above, look.units, edges, work)
-        true_cells = truth * n_bins + assign_bins(flat.take(true_places), edges)
+        # Those of the true classes are looked at in the same calls.
+        some = np.concatenate([look.above, true_places])
+        picked = flat.take(some)
+        bins = assign_bins(picked, edges)
+        found = len(look.above)
+        count, confidence = _sparse(picked[:found], bins[:found], look, n_rows, n_bins, work)
+        true_cells = truth * n_bins + bins[found:]
     else:
         bins = assign_bins(flat, edges, (work.places[: flat.size], work.near[: flat.size]))
         codes = np.add(bins, work.cells[: flat.size], out=work.codes[: flat.size])
@@ -199,28 +204,28 @@ def _whole(sums: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _sparse(
-    flat: NDArray[np.float64],
+    high: NDArray[np.float64],
+    bins: NDArray[np.int32],
+    look: _Look,
     n_rows: int,
-    places: NDArray[np.intp],
-    units: NDArray[np.int64],
-    edges: NDArray[np.float64],
+    n_bins: int,
     work: _Workspace,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return number and sum of probabilities in every cell, given the places of those above the first bin.
+    """Return number and sum of probabilities in every cell, given those above the first bin, and their bins.
 
     At most n_bins - 1 probabilities of a row lie there, however many classes there are. The first bin holds the rest of
     each column; no digit is lost in the difference, because all sums are whole units of the grid.
     """
-    n_bins, n_classes = len(edges) - 1, len(units)
-    high = flat.take(places)
-    codes = work.first_cells.take(places)
-    codes += assign_bins(high, edges)
+    assert look.above is not None
+    n_classes = len(look.units)
+    codes = work.first_cells.take(look.above)
+    codes += bins
     n_cells = n_classes * n_bins
     count = np.bincount(codes, minlength=n_cells)
     total = _whole(np.bincount(codes, high + ROUNDER - ROUNDER, n_cells) * GRID)
     first = slice(None, None, n_bins)
     count[first] = n_rows - count.reshape(n_classes, n_bins).sum(axis=1)
-    total[first] = units - total.reshape(n_classes, n_bins).sum(axis=1)
+    total[first] = look.units - total.reshape(n_classes, n_bins).sum(axis=1)
     return count, total
 
 
