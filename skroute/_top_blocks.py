@@ -21,6 +21,8 @@ MANY_ROWS = 8 * STRIP
 # Values that are looked at several times in turn, while they stay in the cache: those that are turned into columns, and
 # those of long rows, where each turn costs more calls.
 SHORT_PART, LONG_PART = 2**16, 2**17
+# Values of a block of long rows: each block costs some calls.
+LONG_BLOCK = 2**20
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def top_blocks(
     name : str
         What the messages call the matrix.
     n_rows : int, default=None
-        Most rows of a block; None takes as many as stay in the cache.
+        Most rows of a block; None takes as many as stay in the cache or, of long rows, which are not copied, more.
     pick : iterable of int, default=()
         Columns that are wanted by themselves: picking them later out of long rows means to fetch these again.
 
@@ -83,11 +85,13 @@ def top_blocks(
     ValueError
         If a row is not finite, leaves [0, 1] or does not sum to one. The message names the first such row.
     """
-    size = block_length(values.shape[1]) if n_rows is None else n_rows
+    n_classes = values.shape[1]
+    if n_rows is None:
+        n_rows = block_length(n_classes) if n_classes <= MOST_COLUMNS else max(LONG_BLOCK // n_classes, 1)
     one = bits_of(np.ones(1, values.dtype))[0]
     pick, start = list(pick), 0
     while start < len(values):
-        rest = min(size, len(values) - start)
+        rest = min(n_rows, len(values) - start)
         rows = slice(start, start + (rest if rest < MANY_ROWS else rest // STRIP * STRIP))
         block = values[rows]
         scan = _Scan(block, pick)

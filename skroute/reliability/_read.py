@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute._rows import check_unit
-from skroute._top_blocks import MOST_COLUMNS, top_blocks
+from skroute._top_blocks import top_blocks
 from skroute._validation import (
     MOST_WHOLE_NUMBERS,
     check_classes,
@@ -21,8 +21,8 @@ from skroute._validation import (
 
 __all__ = ["read_outcomes"]
 
-# Labels looked at in one go, and probabilities in long rows.
-BLOCK, LONG_BLOCK = 2**12, 2**20
+# Labels looked at in one go.
+BLOCK = 2**12
 
 
 def read_outcomes(
@@ -109,8 +109,6 @@ def _distinct_whole_numbers(labels: NDArray[Any], candidates: NDArray[Any]) -> N
 def _top(proba: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[Any]]:
     """Check every row, and return the position and the value of its first maximum."""
     top, first = np.empty(len(proba), dtype=np.intp), np.empty(len(proba), dtype=proba.dtype)
-    # Long rows are not copied, so that more of them at once cost no memory.
-    n_rows = max(LONG_BLOCK // proba.shape[1], 1) if proba.shape[1] > MOST_COLUMNS else None
-    for block in top_blocks(proba, "y_prob", n_rows):
+    for block in top_blocks(proba, "y_prob"):
         top[block.rows], first[block.rows] = block.top, block.confidence
     return top, first
