@@ -24,9 +24,9 @@ machine is shared.
 Of small inputs to the gates (up to 2000 rows) the goal is to be no slower than the plain code of the library itself;
 where it runs that very code, the ratio is 1 give or take the noise, on either side of the goal.
 
-Goals in sorts, and those of isotonic fits, depend on how fast NumPy sorts. Measured on an AMD EPYC with NumPy 2.4.6: a
-million doubles in 53 ms as it comes, in 9 ms with its AVX-512 code switched off (`NPY_DISABLE_CPU_FEATURES`); the
-partition of the gates by hand gains as much."""
+Goals in sorts, those of isotonic fits and those against the partition of the gates by hand depend on how fast NumPy
+sorts. On some processors it sorts several times slower with its AVX-512 code than with that switched off
+(`NPY_DISABLE_CPU_FEATURES`); how long one sort took is told under isotonic fits."""
 QUICK = "From a quick run, on sizes far below those that the goals are for: it shows that all runs, not how fast."
 
 
