@@ -36,7 +36,7 @@ def scaled():
     return rows, router().fit(rows, Y)
 
 
-def check_reaches(model, rows, inner):
+def assert_reaches(model, rows, inner):
     """Check that both functions give what the inner router says of the rows that arrive there."""
     expected = inner.predict_route(rows)
     assert len(set(expected)) > 1
@@ -53,19 +53,19 @@ def test_a_router_answers_itself(scaled):
 
 
 def test_through_a_pipeline(scaled):
-    check_reaches(make_pipeline(StandardScaler(), router()).fit(X, Y), *scaled)
+    assert_reaches(make_pipeline(StandardScaler(), router()).fit(X, Y), *scaled)
 
 
 def test_through_a_pipeline_of_one_step():
     model = make_pipeline(router()).fit(X, Y)
-    check_reaches(model, X, model[-1])
+    assert_reaches(model, X, model[-1])
 
 
 def test_through_pipelines_in_a_pipeline(scaled):
     inner = make_pipeline(StandardScaler(), router())
     model = make_pipeline(make_pipeline(MinMaxScaler(), StandardScaler()), inner).fit(X, Y)
     rows = StandardScaler().fit_transform(MinMaxScaler().fit_transform(X))
-    check_reaches(model, StandardScaler().fit_transform(rows), model[-1][-1])
+    assert_reaches(model, StandardScaler().fit_transform(rows), model[-1][-1])
 
 
 @pytest.mark.parametrize("step", ["passthrough", None, Stateless(), FunctionTransformer(np.log1p)])
@@ -73,37 +73,37 @@ def test_through_steps_that_learn_nothing(step):
     model = Pipeline([("scale", MinMaxScaler()), ("step", step), ("route", router())]).fit(X, Y)
     rows = MinMaxScaler().fit_transform(X)
     rows = rows if step in ("passthrough", None) else step.transform(rows)
-    check_reaches(model, rows, model[-1])
+    assert_reaches(model, rows, model[-1])
 
 
 def test_through_a_search_over_a_pipeline(scaled):
     model = make_pipeline(StandardScaler(), router())
     search = GridSearchCV(model, {"routingclassifier__policy__threshold": [0.8]}, cv=2).fit(X, Y)
-    check_reaches(search, *scaled)
+    assert_reaches(search, *scaled)
 
 
 def test_through_a_search_inside_a_pipeline(scaled):
     search = GridSearchCV(router(), {"policy__threshold": [0.8]}, cv=2)
-    check_reaches(make_pipeline(StandardScaler(), search).fit(X, Y), *scaled)
+    assert_reaches(make_pipeline(StandardScaler(), search).fit(X, Y), *scaled)
 
 
 def test_a_search_inside_the_router_needs_no_reaching():
     search = GridSearchCV(LogisticRegression(max_iter=500), {"C": [0.1, 1.0]}, cv=2)
     model = RoutingClassifier(search, cv=2).fit(X, Y)
-    check_reaches(model, X, model)
+    assert_reaches(model, X, model)
 
 
 @pytest.mark.parametrize("wrap", [FrozenEstimator, lambda model: make_pipeline(FrozenEstimator(model))])
 def test_through_frozen_estimators(scaled, wrap):
-    check_reaches(wrap(make_pipeline(StandardScaler(), router()).fit(X, Y)), *scaled)
+    assert_reaches(wrap(make_pipeline(StandardScaler(), router()).fit(X, Y)), *scaled)
 
 
 def test_through_a_frozen_router_and_a_frozen_search(scaled):
     rows, fitted = scaled
     scaler = FrozenEstimator(StandardScaler().fit(X))
-    check_reaches(Pipeline([("scale", scaler), ("route", FrozenEstimator(fitted))]), rows, fitted)
+    assert_reaches(Pipeline([("scale", scaler), ("route", FrozenEstimator(fitted))]), rows, fitted)
     search = GridSearchCV(make_pipeline(StandardScaler(), router()), {"standardscaler__copy": [True]}, cv=2)
-    check_reaches(FrozenEstimator(search.fit(X, Y)), *scaled)
+    assert_reaches(FrozenEstimator(search.fit(X, Y)), *scaled)
 
 
 @pytest.mark.parametrize("reach", [predict_route, explain_route])
