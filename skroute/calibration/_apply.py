@@ -1,5 +1,6 @@
 """Calibration of many rows: block by block, so that all between scores and probabilities stays in the cache."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +42,9 @@ def by_blocks(function: Map, scores: NDArray[np.float64]) -> NDArray[np.float64]
 
 def all_finite(values: NDArray[np.float64]) -> bool:
     """Return whether all values of a matrix are finite, without a temporary of its size."""
+    if len(values) == 1:
+        # Where the sum is finite, all are.
+        return math.isfinite(sum(values[0].tolist())) or bool(np.isfinite(values).all())
     size = block_rows(values.shape[1])
     return all(bool(np.isfinite(values[start : start + size]).all()) for start in range(0, len(values), size))
 

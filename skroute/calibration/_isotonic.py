@@ -101,6 +101,10 @@ class IsotonicCalibrator(OneClassCalibrator):
             return IsotonicTable(knots, n_rows).write
         return super().map_all(calibrators, n_rows)
 
+    def of_score(self, score: float) -> float:
+        """Return the probability of one finite score."""
+        return float(np.interp(score, self.scores_, self.proba_))
+
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities of scores that are known to be finite, of shape (n_samples,)."""
         return np.interp(values, self.scores_, self.proba_)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from skroute._validation import require_fitted
+from skroute.calibration._one_row import finite_row, row_in_units
 from skroute.calibration._scores import (
     check_scores,
     check_training,
@@ -15,6 +16,7 @@ from skroute.calibration._scores import (
     in_units,
     is_proba,
     predict_scored,
+    score_matrix,
     score_unit,
 )
 from skroute.calibration._training_rows import TrainingRows, class_weight, training_rows
@@ -67,12 +69,20 @@ class JointCalibrator(BaseEstimator):
             Each row sums to one. Only a class that was not scored (NaN) has probability 0.
         """
         require_fitted(self)
-        values = check_scores(scores, len(self.classes_))
+        values = score_matrix(scores, len(self.classes_))
+        alone = finite_row(values)
+        if alone is not None:
+            return np.array([self._predict_row(row_in_units(alone, self.unit_, self.from_proba_))])
+        values = check_scores(values)
         return predict_scored(self._predict, in_units(values, self.unit_, self.from_proba_), self.from_proba_)
 
     @abstractmethod
     def _predict(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities of scores in units, all of them finite."""
+
+    @abstractmethod
+    def _predict_row(self, scores: list[float]) -> list[float]:
+        """Return the probabilities of a single row of scores in units."""
 
     def _read(self, scores: Any, y: Any, sample_weight: Any, classes: Any) -> Training:
         """Check what is given to `fit`, and merge and sort its rows."""

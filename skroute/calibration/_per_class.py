@@ -14,6 +14,7 @@ from skroute.calibration._beta import BetaCalibrator
 from skroute.calibration._identity import IdentityCalibrator
 from skroute.calibration._isotonic import IsotonicCalibrator
 from skroute.calibration._one_class import OneClassCalibrator
+from skroute.calibration._one_row import finite_row, shares_of_row
 from skroute.calibration._scores import check_scores, check_training, normalise, score_matrix
 from skroute.calibration._sigmoid import SigmoidCalibrator
 
@@ -132,7 +133,12 @@ class PerClassCalibrator(BaseEstimator):
             Each row sums to one.
         """
         require_fitted(self)
-        return next(self.predict_blocks(scores))
+        values = score_matrix(scores, len(self.classes_))
+        alone, ours = finite_row(values), [one for one in self.calibrators_ if isinstance(one, OneClassCalibrator)]
+        if alone is None or len(ours) < len(self.calibrators_):
+            return next(self.predict_blocks(values))
+        row = [one.of_score(score) for one, score in zip(ours, alone[-len(ours) :], strict=True)]
+        return np.array([shares_of_row(row) if len(row) == len(alone) else [1.0 - row[0], row[0]]])
 
     def predict_blocks(self, scores: Any, n_rows: int | None = None) -> Iterator[NDArray[np.float64]]:
         """Predict some rows at a time, so that not all probabilities need be held at once.

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from skroute._validation import check_amount, check_count, column, listed, require_fitted
 from skroute.calibration._joint import JointCalibrator
+from skroute.calibration._one_row import mixture_row
 from skroute.calibration._pool import Members, fit_members, pool_weights
 from skroute.calibration._scores import forget_unscored
 from skroute.calibration._softmax import blocks
@@ -158,6 +159,9 @@ class PooledCalibrator(JointCalibrator):
 
     def _predict(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         return _mixed(self.members_, self.pool_weights_, scores)
+
+    def _predict_row(self, scores: list[float]) -> list[float]:
+        return mixture_row(self.members_, self.pool_weights_, scores)
 
 
 def _mixed(members: Members, weights: dict[str, float], scores: NDArray[np.float64]) -> NDArray[np.float64]:

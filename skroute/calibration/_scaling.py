@@ -9,6 +9,7 @@ from skroute._validation import require_fitted
 from skroute.calibration._joint import JointCalibrator
 from skroute.calibration._links import Link, fit_links
 from skroute.calibration._matrix_fit import MatrixScaling, fit_matrix
+from skroute.calibration._one_row import log_row, mixed_row, scaled_row
 from skroute.calibration._softmax import blocks, mixed_with_uniform
 from skroute.calibration._summary import ABSENT, CalibrationSummary, summarise
 from skroute.calibration._training_rows import TrainingRows
@@ -60,6 +61,9 @@ class _ScalingCalibrator(JointCalibrator):
         for rows in blocks(*scores.shape):
             proba[rows] = self.scaling_.proba(self.link_.log_proba(scores[rows]))
         return mixed_with_uniform(proba, float(self.class_weight_.sum()))
+
+    def _predict_row(self, scores: list[float]) -> list[float]:
+        return mixed_row(scaled_row(self.scaling_, log_row(self.link_, scores)), float(self.class_weight_.sum()))
 
     @property
     def temperature_(self) -> float:

@@ -1,5 +1,6 @@
 """Platt scaling of the scores of one class."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -89,6 +90,12 @@ class SigmoidCalibrator(OneClassCalibrator):
             logistic(proba)
 
         return write
+
+    def of_score(self, score: float) -> float:
+        """Return the probability of one finite score."""
+        raw = self.a_ * score + self.b_
+        # No exponential of a positive number, which may be too large for a float.
+        return math.exp(-raw) / (1.0 + math.exp(-raw)) if raw > 0.0 else 1.0 / (1.0 + math.exp(raw))
 
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities of scores that are known to be finite, of shape (n_samples,)."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from skroute.calibration._apply import block_rows
 
-__all__ = ["blocks", "log_softmax", "mean_slope", "mixed_with_uniform", "row_max", "softmax"]
+__all__ = ["blocks", "log_softmax", "mean_slope", "mixed_with_uniform", "row_max", "softmax", "uniform_share"]
 
 # Blocks of scores that are passed over at once, so that the temporaries of a pass stay in the cache.
 BLOCKS = 2
@@ -55,10 +55,15 @@ def mixed_with_uniform(proba: NDArray[np.float64], total: float, n_classes: int 
     So no probability is 0, and none costs more than ``log(n_classes * (2 * total + 1))``. Half a row is
     what Jeffreys' prior adds; a whole one costs near-separable models with few rows more than it saves.
     """
-    share = 1.0 / (2.0 * total + 1.0)
+    share = uniform_share(total)
     proba *= 1.0 - share
     proba += share / (n_classes or proba.shape[1])
     return proba
+
+
+def uniform_share(total: float) -> float:
+    """Return the share of half a row beside so many."""
+    return 1.0 / (2.0 * total + 1.0)
 
 
 def mean_slope(

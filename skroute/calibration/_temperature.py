@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from skroute._validation import check_level, require_fitted
 from skroute.calibration._apply import by_blocks, divide_rows
 from skroute.calibration._links import fit_beta
+from skroute.calibration._one_row import finite_row, tempered_row
 from skroute.calibration._scores import check_scores, check_training, is_proba, score_matrix
 from skroute.calibration._softmax import blocks, row_max, softmax
 from skroute.calibration._summary import ABSENT, CalibrationSummary
@@ -128,6 +129,9 @@ class TemperatureCalibrator(BaseEstimator):
         """
         require_fitted(self)
         values = score_matrix(scores, len(self.classes_))
+        row = finite_row(values)
+        if row is not None:
+            return np.array([tempered_row(row, self.floor if self.from_proba_ else None, self.beta_)])
         complete = by_blocks(self._write_powers if self._is_mild() else self._write_softmax, values)
         if complete is not None:
             return complete
@@ -194,4 +198,6 @@ def _write_logits(scores: NDArray[np.float64], logits: NDArray[np.float64], from
         logits[:] = scores
     if not np.isfinite(scores).all():
         logits[np.isnan(scores)] = -np.inf
-    logits -= row_max(logits)
+    with np.errstate(over="ignore"):
+        # Scores at either end of all floats are infinitely far apart, as meant.
+        logits -= row_max(logits)

@@ -91,9 +91,10 @@ def scores(estimator: Any, X: Any, classes: NDArray[Any], proba_first: bool = Fa
     """
     name = response_name(estimator, proba_first)
     values = np.asarray(getattr(estimator, name)(X), dtype=np.float64)
-    if not hasattr(estimator, "classes_"):
+    known = getattr(estimator, "classes_", None)
+    if known is None:
         raise ValueError(f"{type(estimator).__name__} must have classes_ once fitted, as every classifier does.")
-    known = np.asarray(estimator.classes_)
+    known = np.asarray(known)
     if values.ndim == 1 and len(known) == 2:
         values = np.column_stack([-values / 2.0, values / 2.0])
     owner = f"{type(estimator).__name__}.{name}"
@@ -108,7 +109,8 @@ def scores(estimator: Any, X: Any, classes: NDArray[Any], proba_first: bool = Fa
     if not all_finite(values):
         row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
         raise ValueError(f"{owner} must give finite scores; row {row} holds {values[row].tolist()}.")
-    if np.array_equal(known, classes):
+    # As lists, which of few classes takes a fraction of a comparison of arrays.
+    if known.tolist() == classes.tolist():
         return values
     placed = np.full((len(values), len(classes)), np.nan)
     placed[:, label_positions(known.tolist(), classes, f"{type(estimator).__name__}.classes_")] = values

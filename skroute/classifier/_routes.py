@@ -29,6 +29,9 @@ def predict_routes(policy: Any, models: Any, X: Any) -> NDArray[np.str_]:
         whole: NDArray[np.str_] = policy.decide(mean_proba(models, X))
         return whole
     raw, start = models[0].scores(X), 0
+    if len(raw) == 1:
+        alone: NDArray[np.str_] = policy.decide(models[0].calibrator.predict_proba(raw))
+        return alone
     routes = np.empty(0, dtype=ROUTE_TYPE)
     for proba in predict_blocks(models[0].calibrator, raw):
         part = policy.decide(proba)

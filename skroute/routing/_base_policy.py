@@ -18,9 +18,10 @@ from skroute._validation import (
 )
 from skroute.routing._audit import PolicyAudit, audit_gates
 from skroute.routing._candidates import learn_candidates
-from skroute.routing._gate_kernel import fast_routes
-from skroute.routing._gates import AUTO, ROUTES, Decision
+from skroute.routing._gate_kernel import NAMES, fast_routes
+from skroute.routing._gates import AUTO, Decision
 from skroute.routing._label_sets import LabelSets, label_sets
+from skroute.routing._one_row import MOST_CLASSES, route_of_row
 from skroute.routing._policy_numbers import LEVELS, PolicyNumbers
 from skroute.routing._route_table import RouteTable, route_table
 
@@ -50,8 +51,13 @@ class BasePolicy(PolicyNumbers):
         """
         require_fitted(self)
         if not self._follows_gates():
-            return np.array(ROUTES)[self._decision(proba).route]
+            return NAMES[self._decision(proba).route]
         values, _ = check_proba(proba, classes=self.classes_, fitted=True, rows=False)
+        if len(values) == 1 and values.shape[1] <= MOST_CLASSES:
+            # float32 is widened without change of value.
+            code = route_of_row(self, values[0].tolist())
+            if code is not None:
+                return NAMES[code : code + 1].copy()
         return fast_routes(self._gates(), values)
 
     def explain(self, proba: Any) -> RouteTable:

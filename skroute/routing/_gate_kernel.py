@@ -23,10 +23,9 @@ from skroute._rows import SUM_SLACK, check_rows
 from skroute._top_blocks import MOST_COLUMNS, TopBlock, top_blocks
 from skroute.routing._audit import entropy_needs, entropy_sure
 from skroute.routing._gates import AUTO, CLARIFY, ESCALATE, ROUTES, SLACK, WATCH, Gates
-from skroute.routing._one_row import MOST_CLASSES, route_of_row
 from skroute.routing._signals import BLOCK_CELLS, entropy_signal
 
-__all__ = ["fast_routes"]
+__all__ = ["NAMES", "fast_routes"]
 
 # Up to so many values, finding the few rows that need more costs more than measuring all.
 FEW_CELLS = 6000
@@ -67,10 +66,6 @@ def fast_routes(gates: Gates, values: NDArray[np.floating], name: str = "proba")
         If a row is not finite, leaves [0, 1] or does not sum to one. The message names the first such row.
     """
     n_samples, n_classes = values.shape
-    if n_samples == 1 and n_classes <= MOST_CLASSES:
-        code = route_of_row(gates, values[0])
-        if code is not None:
-            return NAMES[code : code + 1].copy()
     if n_samples <= FEW_ROWS and values.size <= FEW_CELLS:
         return NAMES[gates.decide(check_rows(values, name)).route]
     kernel = _Kernel(gates, values)

@@ -3,11 +3,9 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from skroute._rows import SUM_TOLERANCE
-from skroute.routing._gates import AUTO, CLARIFY, ESCALATE, SLACK, WATCH, Gates
+from skroute.routing._gates import AUTO, CLARIFY, ESCALATE, SLACK, WATCH
+from skroute.routing._policy_numbers import PolicyNumbers
 
 __all__ = ["MOST_CLASSES", "route_of_row"]
 
@@ -18,50 +16,49 @@ MOST_CLASSES = 64
 NOISE = 1e-10
 
 
-def route_of_row(gates: Gates, row: NDArray[np.floating]) -> int | None:
-    """Return the code of the route that `gates.decide` chooses; None where that must be asked.
+def route_of_row(policy: PolicyNumbers, row: Sequence[float]) -> int | None:
+    """Return the code of the route that `Gates.decide` chooses; None where that must be asked.
 
     It must be where the row is not plainly one of probabilities, and where an entropy is too close to its level for the
     order of a sum not to matter.
 
     Parameters
     ----------
-    gates : Gates
-    row : ndarray of shape (n_classes,)
-        float32 or float64.
+    policy : fitted policy
+        Its numbers are read class by class, since arrays of them would take longer to make than all the rest.
+    row : sequence of float, of length n_classes
 
     Returns
     -------
     code : int or None
     """
-    # float32 is widened without change of value.
-    values: Sequence[float] = row.tolist()
-    total = sum(values)
-    confidence, least = max(values), min(values)
+    total = sum(row)
+    confidence, least = max(row), min(row)
     # NaN makes the sum NaN, for which no comparison holds.
     if not (least >= 0.0 and confidence <= 1.0 and abs(total - 1.0) < SUM_TOLERANCE):
         return None
-    top = values.index(confidence)
-    passed: bool = confidence >= gates.thresholds[top]
-    if passed and gates.margin is not None:
-        second = max(max(values[:top], default=0.0), max(values[top + 1 :], default=0.0))
-        passed = confidence - second >= gates.margin - SLACK
-    fired = [c for c, level in enumerate(gates.watch.tolist()) if values[c] >= level]
-    if gates.watch_order == "flag":
-        fired = []
-    elif gates.watch_order == "top":
-        fired = [top] if top in fired else []
-    elif gates.watch_order == "before" and any(c != top for c in fired):
-        passed = False
+    top = row.index(confidence)
+    labels = policy.classes_.tolist()
+    passed: bool = confidence >= policy.thresholds_[labels[top]]
+    if passed and policy.margin_ is not None:
+        passed = confidence - sorted(row)[-2] >= policy.margin_ - SLACK
+    fired, order = [], policy.watch_order_
+    if policy.watch_ and order != "flag":
+        fired = [c for label, level in policy.watch_.items() if row[c := labels.index(label)] >= level]
+        if order == "top":
+            fired = [top] if top in fired else []
+        elif order == "before" and fired and fired != [top]:
+            passed = False
     # Only where its gates are reached does the entropy matter.
     escalates = False
-    wanted = [gates.max_entropy if passed else None, None if fired else gates.escalate_entropy]
+    most, escalation = policy.max_entropy_, policy.escalate_entropy_
+    wanted = [most if passed else None, None if fired else escalation]
     if wanted != [None, None]:
-        entropy = (math.log(total) - sum(p * math.log(p) for p in values if p > 0.0) / total) / math.log(len(values))
+        entropy = (math.log(total) - sum([p * math.log(p) for p in row if p > 0.0]) / total) / math.log(len(row))
         if any(level is not None and abs(entropy - level) < NOISE for level in wanted):
             return None
-        passed = passed and (gates.max_entropy is None or entropy < gates.max_entropy)
-        escalates = gates.escalate_entropy is not None and entropy > gates.escalate_entropy
+        passed = passed and (most is None or entropy < most)
+        escalates = escalation is not None and entropy > escalation
     if passed:
         return AUTO
     if fired:

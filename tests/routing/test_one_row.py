@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,11 +15,23 @@ from skroute.routing._one_row import MOST_CLASSES, NOISE, route_of_row
 from skroute.routing._signals import measure
 
 
+def route_by(gates, row):
+    """Return what a policy with these numbers finds, which knows them by class."""
+    names = [f"class {c}" for c in range(len(gates.thresholds))]
+    watch = {name: level for name, level in zip(names, gates.watch.tolist(), strict=True) if level < math.inf}
+    policy = SimpleNamespace(
+        classes_=np.array(names), thresholds_=dict(zip(names, gates.thresholds.tolist(), strict=True)), watch_=watch,
+        margin_=gates.margin, max_entropy_=gates.max_entropy, escalate_entropy_=gates.escalate_entropy,
+        watch_order_=gates.watch_order,
+    )  # fmt: skip
+    return route_of_row(policy, row.tolist())
+
+
 def assert_same_route(policy, proba):
     """Assert the route of each row to be that of the plain code, or to be left to it; return the share that is."""
     left = 0
     for row in proba:
-        found = route_of_row(policy, row)
+        found = route_by(policy, row)
         left += found is None
         expected = policy.decide(check_rows(row[np.newaxis], "proba")).route[0]
         assert found is None or found == expected, (policy, row.tolist())
@@ -56,14 +69,14 @@ def test_a_row_on_the_level_of_an_entropy_is_left_to_the_plain_code(name):
     off = {"thresholds": np.full(3, np.inf)} if name == "escalate_entropy" else {}
     for distance, left in ((0.0, True), (0.5 * NOISE, True), (2.0 * NOISE, False)):
         numbers = {"max_entropy": None, "escalate_entropy": None, name: level + distance}
-        assert (route_of_row(Gates(**ungated | numbers | off), row[0]) is None) == left
+        assert (route_by(Gates(**ungated | numbers | off), row[0]) is None) == left
 
 
 @pytest.mark.parametrize(
     "row", [[0.5, math.nan], [math.nan, 0.5], [1.5, -0.5], [0.5, 0.4], [math.inf, 0.0], [1e-9, 1.0]]
 )
 def test_what_is_no_probability_is_left_to_the_plain_code(row):
-    found = route_of_row(lesson_gates(2), np.array(row))
+    found = route_by(lesson_gates(2), np.array(row))
     assert (found is None) == (row != [1e-9, 1.0])
 
 

@@ -1,0 +1,124 @@
+"""The probabilities of a single row, by plain Python: for one row NumPy's calls cost many times what they compute.
+
+Each function says what another one says of many rows, which is the definition: `row_in_units` as `in_units`,
+`shares_of_row` as `normalise`, `log_row` as `Link.log_proba`, `scaled_row` as `proba` of either scaling, `mixture_row`
+as `Members.mixture`, and `mixed_row` as `mixed_with_uniform`.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skroute.calibration._links import Link
+from skroute.calibration._matrix_fit import MatrixScaling
+from skroute.calibration._pool import LEAST_PROBA, Members
+from skroute.calibration._scores import LARGE_SCORE
+from skroute.calibration._softmax import uniform_share
+from skroute.calibration._vector_fit import VectorScaling
+
+__all__ = [
+    "finite_row",
+    "log_row",
+    "mixed_row",
+    "mixture_row",
+    "row_in_units",
+    "scaled_row",
+    "shares_of_row",
+    "tempered_row",
+]
+
+# From more classes on, NumPy is quicker.
+MOST_CLASSES = 64
+
+Row = list[float]
+
+
+def finite_row(scores: NDArray[np.float64]) -> Row | None:
+    """Return the one row of a matrix; None where there are more, where it is long, or where a score is not finite."""
+    n_rows, n_classes = scores.shape
+    if n_rows != 1 or n_classes > MOST_CLASSES:
+        return None
+    row: Row = scores[0].tolist()
+    return row if math.isfinite(sum(row)) else None
+
+
+def row_in_units(scores: Row, unit: float, from_proba: bool) -> Row:
+    """Return decision values in units, cut where they are certainties at any temperature."""
+    return scores if from_proba else [min(max(score / unit, -LARGE_SCORE), LARGE_SCORE) for score in scores]
+
+
+def shares_of_row(proba: Row) -> Row:
+    """Return values over their sum; zeros, which say nothing, become uniform."""
+    total = sum(proba)
+    return [value / total for value in proba] if total > 0.0 else [1.0 / len(proba)] * len(proba)
+
+
+def tempered_row(scores: Row, floor: float | None, beta: float) -> Row:
+    """Return the softmax of logits, or of the logarithms of probabilities to which a floor was added, by one slope."""
+    if floor is not None:
+        scores = [math.log(p) if p > 0.0 else -math.inf for p in [max(score, 0.0) + floor for score in scores]]
+    # Before they are multiplied: a product of large scores is not finite.
+    largest = max(scores)
+    return softmax_row([beta * (score - largest) for score in scores])
+
+
+def softmax_row(logits: Row) -> Row:
+    """Return probabilities from logits."""
+    largest, exp = max(logits), math.exp
+    powers = [exp(logit - largest) for logit in logits]
+    total = sum(powers)
+    return [power / total for power in powers]
+
+
+def scaled_row(scaling: VectorScaling | MatrixScaling, z: Row) -> Row:
+    """Return what a vector or a matrix makes of log-probabilities."""
+    if isinstance(scaling, VectorScaling):
+        extra, bias = scaling.extra.tolist(), scaling.bias.tolist()
+        return softmax_row([value * (1.0 + e) + b for value, e, b in zip(z, extra, bias, strict=True)])
+    moved = np.array([*z, 1.0]) @ scaling.theta
+    return softmax_row([value + m for value, m in zip(z, moved.tolist(), strict=True)])
+
+
+def log_row(link: Link, scores: Row) -> Row:
+    """Return log-probabilities."""
+    if link.slope is not None:
+        raw = [link.slope * score + link.intercept for score in scores]
+        scores = [min(value, 0.0) - math.log1p(math.exp(-abs(value))) for value in raw]
+    elif link.floor is not None:
+        scores = [math.log(max(score, 0.0) + link.floor) for score in scores]
+    largest = max(scores)
+    logits = [link.beta * (score - largest) for score in scores]
+    log_total = math.log(sum(map(math.exp, logits)))
+    return [logit - log_total for logit in logits]
+
+
+def mixed_row(proba: Row, total: float) -> Row:
+    """Return probabilities with a part of a uniform row mixed in."""
+    share = uniform_share(total)
+    rest, part = 1.0 - share, share / len(proba)
+    return [rest * value + part for value in proba]
+
+
+def mixture_row(members: Members, weights: dict[str, float], scores: Row) -> Row:
+    """Return the probabilities of the members, weighted, and mixed with the uniform distribution."""
+    used = {name: weight for name, weight in weights.items() if weight > 0.0}
+    z = plain = log_row(members.link, scores)
+    found = {"temperature": [math.exp(value) for value in z], "uniform": [1.0 / len(z)] * len(z)}
+    if "vector" in used or "isotonic" in used:
+        found["vector"] = scaled_row(members.vector, z)
+    if members.curves is not None and "isotonic" in used:
+        pairs = zip(found["vector"], members.curves, strict=True)
+        on_curves = [p if curve is None else float(np.interp(p, *curve)) for p, curve in pairs]
+        found["isotonic"] = shares_of_row([max(p, LEAST_PROBA) for p in on_curves])
+    if members.other is not None and ("matrix" in used or "vector, other link" in used):
+        z_other = log_row(members.other, scores)
+        if members.other_vector is not None:
+            found["vector, other link"] = scaled_row(members.other_vector, z_other)
+        plain = z if members.link.slope is None else z_other
+    if members.matrix is not None and "matrix" in used:
+        found["matrix"] = scaled_row(members.matrix, plain)
+    mixture = [0.0] * len(z)
+    for name, weight in used.items():
+        mixture = [value + weight * p for value, p in zip(mixture, found[name], strict=True)]
+    return mixed_row(mixture, members.total)

@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.testing import assert_allclose
+from strategies import unhurried
+
+from skroute.calibration import (
+    IsotonicCalibrator,
+    MatrixCalibrator,
+    PerClassCalibrator,
+    PooledCalibrator,
+    TemperatureCalibrator,
+    VectorCalibrator,
+)
+from skroute.calibration._one_row import MOST_CLASSES, finite_row
+
+CALIBRATORS = {
+    "sigmoid": PerClassCalibrator(),
+    "isotonic": PerClassCalibrator("isotonic"),
+    "shrunk": PerClassCalibrator(IsotonicCalibrator(shrinkage=5.0)),
+    "beta": PerClassCalibrator("beta"),
+    "none": PerClassCalibrator("none"),
+    "mixed": PerClassCalibrator({0: "isotonic", 1: "beta", "*": "sigmoid"}),
+    "temperature": TemperatureCalibrator(),
+    "temperature without floor": TemperatureCalibrator(floor=0.0),
+    "vector": VectorCalibrator(),
+    "matrix": MatrixCalibrator(),
+    "auto": PooledCalibrator(),
+}
+
+
+def make_scores(kind, n_rows, n_classes, seed=0):
+    """Return labels, and scores that say something of them, some of them far out."""
+    rng = np.random.default_rng(seed)
+    y = np.append(np.arange(n_classes), rng.integers(0, n_classes, n_rows - n_classes))
+    margins = rng.normal(size=(n_rows, n_classes))
+    margins[np.arange(n_rows), y] += 2.0
+    margins[::7] *= 30.0
+    if kind == "margins":
+        return y, margins
+    proba = np.exp(margins - margins.max(axis=1, keepdims=True))
+    proba[::5][proba[::5] < 0.01] = 0.0
+    return y, proba / proba.sum(axis=1, keepdims=True)
+
+
+def assert_one_by_one(calibrator, scores):
+    """Assert rows by themselves to have the probabilities that they have together."""
+    alone = np.concatenate([calibrator.predict_proba(row[np.newaxis]) for row in scores])
+    # A curve of the pool reads what the vector says, and may all but jump between neighbouring floats.
+    rtol = 1e-6 if isinstance(calibrator, PooledCalibrator) else 1e-11
+    assert_allclose(alone, calibrator.predict_proba(scores), rtol=rtol, atol=1e-300)
+
+
+@pytest.mark.parametrize("kind", ["proba", "margins"])
+@pytest.mark.parametrize("n_classes", [2, 3, 10, 30])
+@pytest.mark.parametrize("name", CALIBRATORS)
+def test_a_row_has_the_probabilities_that_it_has_among_others(name, n_classes, kind):
+    y, scores = make_scores(kind, 12 * n_classes + 100, n_classes)
+    calibrator = CALIBRATORS[name].fit(scores, y)
+    assert_one_by_one(calibrator, make_scores(kind, 200, n_classes, seed=1)[1])
+
+
+@pytest.mark.parametrize("name", CALIBRATORS)
+def test_rows_far_from_those_of_the_fit_have_them_too(name):
+    y, scores = make_scores("margins", 300, 3)
+    calibrator = CALIBRATORS[name].fit(scores, y)
+    far = [
+        [1e308, -1e308, 0.0],
+        [1e308, 1e308, 1e308],
+        [-1e308] * 3,
+        [800.0, -800.0, 3.0],
+        [0.0] * 3,
+        [-0.0, 5e-324, 1.0],
+    ]
+    assert_one_by_one(calibrator, np.array(far))
+
+
+@pytest.mark.parametrize("name", CALIBRATORS)
+def test_rows_that_no_probability_should_be_have_them_too(name):
+    y, scores = make_scores("proba", 300, 3)
+    calibrator = CALIBRATORS[name].fit(scores, y)
+    assert_one_by_one(calibrator, np.array([[0.0, 0.0, 1.0], [-1e-7, 0.5, 0.5], [1.5, -0.2, 0.1], [1.0, 1.0, 1.0]]))
+
+
+@unhurried
+@given(scores=arrays("f8", (5, 4), elements=st.floats(-50.0, 50.0)), name=st.sampled_from(sorted(CALIBRATORS)))
+def test_any_row_has_them(fitted, scores, name):
+    assert_one_by_one(fitted[name], scores)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    y, scores = make_scores("margins", 300, 4)
+    return {name: calibrator.fit(scores, y) for name, calibrator in CALIBRATORS.items()}
+
+
+@pytest.mark.parametrize("name", CALIBRATORS)
+def test_a_row_with_a_missing_score_has_them_too(name):
+    y, scores = make_scores("margins", 300, 3)
+    calibrator = CALIBRATORS[name].fit(scores, y)
+    proba = calibrator.predict_proba([[1.0, np.nan, 0.5]])
+    assert proba[0, 1] == 0.0
+    assert_allclose(proba, calibrator.predict_proba([[1.0, np.nan, 0.5], [0.0, 1.0, 2.0]])[:1], rtol=1e-11)
+
+
+@pytest.mark.parametrize("name", CALIBRATORS)
+def test_a_row_that_is_not_finite_is_refused_as_among_others(name):
+    y, scores = make_scores("margins", 300, 3)
+    calibrator = CALIBRATORS[name].fit(scores, y)
+    with pytest.raises(ValueError, match="finite"):
+        calibrator.predict_proba([[1.0, np.inf, 0.5]])
+
+
+def test_what_a_single_row_is():
+    assert finite_row(np.array([[1.0, 2.0]])) == [1.0, 2.0]
+    assert finite_row(np.ones((2, 2))) is None
+    assert finite_row(np.ones((0, 2))) is None
+    assert finite_row(np.ones((1, MOST_CLASSES + 1))) is None
+    assert finite_row(np.array([[1.0, np.nan]])) is None
+    assert finite_row(np.array([[np.inf, -np.inf]])) is None
