@@ -35,7 +35,7 @@ __all__ = [
 # Wider than any purpose, and narrow enough for squares and sums; less than the least counts as nothing.
 LEAST_WEIGHT, MOST_WEIGHT = 1e-20, 1e20
 WEIGHT_KINDS = ("auto", "frequency", "importance")
-# Labels that span no more than this are encoded by a table.
+# Labels that span no more than this are found by a table.
 MOST_WHOLE_NUMBERS = 2**16
 # Float64 counts so far without gaps.
 MOST_ROWS = 2**53
@@ -130,6 +130,9 @@ def check_classes(classes: Any, name: str = "classes") -> NDArray[Any]:
 
 def distinct_labels(y: NDArray[Any], name: str = "y") -> NDArray[Any]:
     """Return the sorted distinct labels; refuse missing ones."""
+    if y.dtype.kind in "iu" and len(y) and y.min() >= 0 and y.max() < MOST_WHOLE_NUMBERS:
+        # Small whole numbers are counted, which takes no sort.
+        return np.flatnonzero(np.bincount(y.astype(np.intp, copy=False))).astype(y.dtype)
     try:
         labels = np.unique(y)
     except TypeError:
@@ -202,9 +205,7 @@ def _quick_codes(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.intp] | N
 
 def _whole_number_codes(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.intp] | None:
     low, high = int(classes.min()), int(classes.max())
-    if high - low >= MOST_WHOLE_NUMBERS or int(y.min()) < low or int(y.max()) > high:
-        return None
-    if high > np.iinfo(np.intp).max:
+    if high - low >= MOST_WHOLE_NUMBERS or not low <= int(y.min()) <= int(y.max()) <= high <= np.iinfo(np.intp).max:
         return None
     if np.array_equal(classes, np.arange(len(classes))):
         return y.astype(np.intp, copy=False)

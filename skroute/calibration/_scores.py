@@ -40,8 +40,6 @@ __all__ = [
 KINDS = ("auto", "proba", "scores")
 # Decision values from which they are taken in larger units, and beyond which, in these, they are cut.
 SMALL_SCORE, LARGE_SCORE = 1e-3, 1e6
-# Labels below are found by a table.
-MOST_COUNTED = 2**16
 
 
 def score_matrix(scores: Any, n_classes: int | None = None) -> NDArray[np.float64]:
@@ -71,7 +69,7 @@ def check_training(
 ) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[Any], NDArray[np.float64] | None]:
     """Return scores, codes of the labels, classes and weights, all checked against each other."""
     values = check_scores(scores)
-    labels = _labels_of(column(y, "y")) if classes is None else check_classes(classes)
+    labels = distinct_labels(column(y, "y")) if classes is None else check_classes(classes)
     if len(labels) != values.shape[1]:
         raise ValueError(
             f"scores must have one column a class: {len(labels)} classes, got {values.shape[1]} columns. "
@@ -81,13 +79,6 @@ def check_training(
     if not len(codes) or len(codes) != len(values):
         raise ValueError(f"scores and y must have as many rows, at least one: got {len(values)} and {len(codes)}.")
     return values, codes, labels, check_sample_weight(sample_weight, len(values))
-
-
-def _labels_of(y: NDArray[Any]) -> NDArray[Any]:
-    """Return the sorted distinct labels; small whole numbers are counted, which takes no sort."""
-    if y.dtype.kind in "iu" and len(y) and y.min() >= 0 and y.max() < MOST_COUNTED:
-        return np.flatnonzero(np.bincount(y.astype(np.intp, copy=False))).astype(y.dtype)
-    return distinct_labels(y)
 
 
 def check_score_column(scores: Any) -> NDArray[np.float64]:

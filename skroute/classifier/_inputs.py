@@ -12,7 +12,7 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import has_fit_parameter
 
-from skroute._validation import check_sample_weight, distinct_labels
+from skroute._validation import check_sample_weight, distinct_labels, encode_labels
 from skroute.calibration._methods import make_calibrator, wants_proba
 from skroute.classifier._response import is_frozen, needs_kernel_columns, response_name
 from skroute.classifier._warnings import warn_of_lost_weights
@@ -80,7 +80,7 @@ def encode_targets(y: NDArray[Any], base: Any) -> tuple[NDArray[Any], NDArray[np
         raise ValueError(
             f"y must hold at least two classes to fit a classifier; it holds one class: {classes.tolist()[0]!r}."
         )
-    return classes, np.searchsorted(classes, y)
+    return classes, encode_labels(y, classes)
 
 
 def _wants_groups(cv: Any) -> bool:

@@ -81,6 +81,25 @@ class BasePolicy(PolicyNumbers):
         require_fitted(self)
         return route_table(self._decision(proba), self.classes_)
 
+    def routes_and_labels(self, proba: Any) -> tuple[NDArray[np.str_], NDArray[Any]]:
+        """Choose the route and the label of every row: of what `explain` says, that by which it is scored.
+
+        Parameters
+        ----------
+        proba : array-like or frame of shape (n_samples, n_classes)
+            Rows of probabilities. Named columns of a frame are matched to the classes.
+
+        Returns
+        -------
+        routes, labels : ndarray of shape (n_samples,)
+        """
+        require_fitted(self)
+        if not self._follows_gates():
+            table = self.explain(proba)
+            return table.route, table.label
+        values, _ = check_proba(proba, classes=self.classes_, fitted=True, rows=False)
+        return fast_routes(self._gates(), values), self.classes_[values.argmax(axis=1)]
+
     def candidate_sets(self, proba: Any) -> LabelSets:
         """Return for every row the labels that may be the true one, the most probable first.
 

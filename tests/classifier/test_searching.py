@@ -8,7 +8,7 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, Stratified
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skroute import RoutePolicy, RoutingClassifier, explain_route, predict_route
+from skroute import CostPolicy, RoutePolicy, RoutingClassifier, explain_route, predict_route
 from skroute.metrics import RouteScorer
 
 FITS = []
@@ -128,10 +128,28 @@ def test_searches_go_through_pipelines_on_either_side(data, side):
 def test_all_figures_come_from_one_pass_a_fold(data, monkeypatch):
     X, y, _ = data(labels=LABELS)
     calls = []
-    explain = RoutingClassifier.explain_route
-    monkeypatch.setattr(RoutingClassifier, "explain_route", lambda self, X: calls.append(len(X)) or explain(self, X))
-    cross_validate(router(), X, y, cv=3, scoring=RouteScorer())
-    assert calls == [80, 80, 80]
+    predict = RoutingClassifier.predict_proba
+    monkeypatch.setattr(RoutingClassifier, "predict_proba", lambda self, X: calls.append(len(X)) or predict(self, X))
+    for figures in (None, ["neg_cost"], ["neg_cost", "neg_calibration_error"], ["neg_calibration_error"]):
+        calls.clear()
+        cross_validate(router(), X, y, cv=3, scoring=RouteScorer(figures))
+        assert calls == [80, 80, 80]
+
+
+def test_figures_are_those_of_the_explained_routes(data):
+    X, y, _ = data(labels=LABELS)
+    costs = {
+        label: dict.fromkeys(LABELS, 5.0) | {label: 0.0, **dict.fromkeys(["watch", "escalate", "clarify"], 1.0)}
+        for label in LABELS
+    }
+    for policy in (None, CostPolicy(costs=costs, rule="bayes"), CostPolicy(costs=costs, rule="thresholds")):
+        fitted = router(policy=policy).fit(X, y)
+        table = fitted.explain_route(X)
+        auto, right = table.route == "auto", table.label == y
+        found = RouteScorer()(fitted, X, y)
+        assert found["coverage"] == pytest.approx(auto.mean())
+        assert found["correct_coverage"] == pytest.approx((auto & right).mean())
+        assert found["neg_cost"] == pytest.approx(-np.where(auto, np.where(right, 0.0, 10.0), 1.0).mean())
 
 
 def test_single_metrics_of_scikit_learn_reach_the_routes(data):

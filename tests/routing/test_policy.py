@@ -81,7 +81,9 @@ def test_routes_equal_the_plain_definition_and_the_explanation(data, n_classes):
     policy = fitted(numbers, range(n_classes))
     routes = policy.decide(proba).tolist()
     assert routes == [plain_route(row, **numbers) for row in proba]
-    assert routes == policy.explain(proba).route.tolist()
+    table = policy.explain(proba)
+    assert routes == table.route.tolist()
+    assert [column.tolist() for column in policy.routes_and_labels(proba)] == [routes, table.label.tolist()]
     assert set(routes) <= ROUTES
 
 
@@ -206,7 +208,7 @@ def test_a_failed_fit_leaves_the_earlier_one_as_it_was(change, fit):
     assert policy.decide(LESSON.proba).tolist() == LESSON.route_with_watch["before"]
 
 
-@pytest.mark.parametrize("method", ["decide", "explain"])
+@pytest.mark.parametrize("method", ["decide", "explain", "routes_and_labels"])
 def test_deciding_needs_a_fit(method):
     with pytest.raises(NotFittedError):
         getattr(RoutePolicy(), method)(UNIFORM)
