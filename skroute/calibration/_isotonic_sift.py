@@ -25,11 +25,11 @@ __all__ = ["Sifted", "sift"]
 # cache.
 FIRST_ROWS, ROWS, MOST_FIRST = 16, 4, 2**16
 # Rows for each cell that are looked at in one go: more than counts, so that adding up the counts costs little.
-BLOCK_ROWS = 2
+BLOCK_ROWS = 4
 # Rows by which it is told how the scores spread, and parts of their range.
 SAMPLE, PARTS = 1024, 128
-# So few rows are sorted, rather than sifted again.
-FEW_ROWS = 2**12
+# So few rows, or one in so many, are sorted rather than sifted again.
+FEW_ROWS, FEW_SHARE = 2**12, 2**6
 # Skewed scores crowd in few cells, and need some rounds to spread. A round that leaves more than this share of its rows
 # over is the last one if less than this share of them is in cells of several scores.
 MOST_ROUNDS, LEAST_GAIN, TIED = 5, 0.8, 0.5
@@ -72,20 +72,22 @@ def sift(scores: NDArray[np.float64], positive: NDArray[np.bool_], weight: NDArr
     scale = n_cells * (BELOW_ONE / reach)
     size = BLOCK_ROWS * n_cells
     sums = np.zeros((2, n_cells), dtype=np.intp)
+    cell_of_row = np.empty(len(values), dtype=np.min_scalar_type(MOST_FIRST - 1))
     for block, cell in cells_of(values, low, scale, size):
+        cell_of_row[block] = cell
         sums += _sums(cell, positive[block], None if weight is None else weight[block], n_cells)
     slot_of_cell, sums = _sieve(sums, np.zeros_like(sums))
     is_open = slot_of_cell >= 0
-    # What is needed twice is computed twice: fresh memory costs more.
-    found = [block.start + np.flatnonzero(is_open.take(cell)) for block, cell in cells_of(values, low, scale, size)]
-    rows = np.concatenate(found)
+    blocks = range(0, len(values), size)
+    rows = np.concatenate([start + np.flatnonzero(is_open.take(cell_of_row[start : start + size])) for start in blocks])
     place = (values.take(rows) - low) * scale
     part = place.astype(np.intp)
     slot = slot_of_cell.take(part)
     positive = positive.take(rows)
     weight = None if weight is None else weight.take(rows)
+    few = max(FEW_ROWS, len(values) // FEW_SHARE)
     for _ in range(MOST_ROUNDS):
-        if len(rows) < FEW_ROWS:
+        if len(rows) < few:
             break
         # Crowded cells are cut into more parts. What is left of a place, times a power of two, is exact.
         n_parts = _power_of_two(np.bincount(slot, minlength=sums.shape[1]) / ROWS)
@@ -106,7 +108,7 @@ def sift(scores: NDArray[np.float64], positive: NDArray[np.bool_], weight: NDArr
         if not gain and np.isnan(_one_score(scores.take(rows), slot, sums.shape[1]).take(slot)).mean() < TIED:
             break
     left = Sifted(rows, slot, sums, np.full(sums.shape[1], np.nan))
-    return _ties_merged(left, scores, positive, weight) if len(rows) >= FEW_ROWS else left
+    return _ties_merged(left, scores, positive, weight) if len(rows) >= few else left
 
 
 def _power_of_two(number: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -139,8 +141,9 @@ def _sums(
     cell: NDArray[np.intp], positive: NDArray[np.bool_], weight: NDArray[np.float64] | None, n_cells: int
 ) -> NDArray[np.intp]:
     """Return the weights of zeros and of ones in every cell, shape (2, n_cells)."""
-    sums = np.bincount(cell + n_cells * positive, weight, 2 * n_cells).reshape(2, -1)
-    return sums.astype(np.intp, copy=False)
+    key = cell << 1
+    key += positive
+    return np.bincount(key, weight, 2 * n_cells).reshape(-1, 2).T.astype(np.intp, copy=False)
 
 
 def _sieve(sums: NDArray[np.intp], left_out: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
