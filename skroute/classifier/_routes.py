@@ -8,11 +8,8 @@ from numpy.typing import NDArray
 from skroute.calibration._methods import predict_blocks
 from skroute.classifier._remembered import FrozenModels, mean_proba
 from skroute.routing._base_policy import BasePolicy
-from skroute.routing._gates import ROUTES
 
 __all__ = ["predict_routes"]
-
-ROUTE_TYPE = np.array(ROUTES).dtype
 
 
 def predict_routes(policy: Any, models: Any, X: Any) -> NDArray[np.str_]:
@@ -28,16 +25,8 @@ def predict_routes(policy: Any, models: Any, X: Any) -> NDArray[np.str_]:
     ):
         whole: NDArray[np.str_] = policy.decide(mean_proba(models, X))
         return whole
-    raw, start = models[0].scores(X), 0
+    raw, calibrator = models[0].scores(X), models[0].calibrator
     if len(raw) == 1:
-        alone: NDArray[np.str_] = policy.decide(models[0].calibrator.predict_proba(raw))
+        alone: NDArray[np.str_] = policy.decide(calibrator.predict_proba(raw))
         return alone
-    routes = np.empty(0, dtype=ROUTE_TYPE)
-    for proba in predict_blocks(models[0].calibrator, raw):
-        part = policy.decide(proba)
-        if len(part) == len(raw):
-            return part
-        routes = routes if start else np.empty(len(raw), dtype=ROUTE_TYPE)
-        routes[start : start + len(part)] = part
-        start += len(part)
-    return routes
+    return policy.decide_parts(predict_blocks(calibrator, raw), len(raw))

@@ -1,6 +1,7 @@
 """What all policies do with their numbers: routes, explanations, sets of labels, audits."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from skroute._validation import (
 )
 from skroute.routing._audit import PolicyAudit, audit_gates
 from skroute.routing._candidates import learn_candidates
-from skroute.routing._gate_kernel import NAMES, fast_routes
+from skroute.routing._gate_kernel import NAMES, fast_routes, routes_of_parts
 from skroute.routing._gates import AUTO, Decision
 from skroute.routing._label_sets import LabelSets, label_sets
 from skroute.routing._one_row import MOST_CLASSES, route_of_row
@@ -59,6 +60,34 @@ class BasePolicy(PolicyNumbers):
             if code is not None:
                 return NAMES[code : code + 1].copy()
         return fast_routes(self._gates(), values)
+
+    def decide_parts(self, parts: Iterable[NDArray[np.floating]], n_samples: int) -> NDArray[np.str_]:
+        """Choose the routes of rows that come part by part, so that not all of them need be held at once.
+
+        Parameters
+        ----------
+        parts : iterable of ndarray of shape (n_rows, n_classes)
+            Rows of probabilities, at least one array, with columns in the order of the classes.
+        n_samples : int
+            The number of all rows.
+
+        Returns
+        -------
+        routes : ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            If the rows are not probabilities.
+        """
+        require_fitted(self)
+        if self._follows_gates() and type(self).decide is BasePolicy.decide:
+            return routes_of_parts(self._gates(), parts, n_samples)
+        routes, start = np.empty(n_samples, dtype=NAMES.dtype), 0
+        for part in parts:
+            routes[start : start + len(part)] = self.decide(part)
+            start += len(part)
+        return routes
 
     def explain(self, proba: Any) -> RouteTable:
         """Choose the route of every row and say what led to it.

@@ -14,6 +14,7 @@ depends on an approximation, then: a row is decided by an inequality with room t
 """
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
@@ -25,7 +26,7 @@ from skroute.routing._audit import entropy_needs, entropy_sure
 from skroute.routing._gates import AUTO, CLARIFY, ESCALATE, ROUTES, SLACK, WATCH, Gates
 from skroute.routing._signals import BLOCK_CELLS, entropy_signal
 
-__all__ = ["NAMES", "fast_routes"]
+__all__ = ["NAMES", "fast_routes", "routes_of_parts"]
 
 # Up to so many values, finding the few rows that need more costs more than measuring all.
 FEW_CELLS = 6000
@@ -65,18 +66,44 @@ def fast_routes(gates: Gates, values: NDArray[np.floating], name: str = "proba")
     ValueError
         If a row is not finite, leaves [0, 1] or does not sum to one. The message names the first such row.
     """
-    n_samples, n_classes = values.shape
-    if n_samples <= FEW_ROWS and values.size <= FEW_CELLS:
-        return NAMES[gates.decide(check_rows(values, name)).route]
-    kernel = _Kernel(gates, values)
-    routes = np.empty(n_samples, dtype=NAMES.dtype)
-    last = values[:0]
-    n_cells = CELLS if n_classes <= MOST_COLUMNS else LONG_CELLS
-    for block in top_blocks(values, name, max(min(n_cells // n_classes, MOST_ROWS), 1), kernel.picked):
-        last = block.values[-1:]
-        # Every code is in range; without "clip" NumPy would fill a copy first.
-        NAMES.take(kernel.decide(block), out=routes[block.rows], mode="clip")
-    if n_samples % max(BLOCK_CELLS // n_classes, 1) == 1:
+    return routes_of_parts(gates, [values], len(values), name)
+
+
+def routes_of_parts(
+    gates: Gates, parts: Iterable[NDArray[np.floating]], n_samples: int, name: str = "proba"
+) -> NDArray[np.str_]:
+    """Check rows that come part by part, all of one type and layout, and choose their routes as `fast_routes` would.
+
+    Parameters
+    ----------
+    gates : Gates
+    parts : iterable of ndarray of shape (n_rows, n_classes)
+        At least one. Only one of them is held at a time.
+    n_samples : int
+        The number of all rows.
+    name : str, default="proba"
+        What the messages call the matrix.
+
+    Returns
+    -------
+    routes : ndarray of shape (n_samples,)
+    """
+    routes, start = np.empty(n_samples, dtype=NAMES.dtype), 0
+    kernel = last = None
+    for values in parts:
+        n_classes = values.shape[1]
+        if n_samples <= FEW_ROWS and n_samples * n_classes <= FEW_CELLS:
+            NAMES.take(gates.decide(check_rows(values, name)).route, out=routes[start : start + len(values)])
+            start += len(values)
+            continue
+        kernel = kernel or _Kernel(gates, values)
+        n_cells = CELLS if n_classes <= MOST_COLUMNS else LONG_CELLS
+        for block in top_blocks(values, name, max(min(n_cells // n_classes, MOST_ROWS), 1), kernel.picked):
+            last, stop = block.values[-1:], start + len(block.values)
+            # Every code is in range; without "clip" NumPy would fill a copy first.
+            NAMES.take(kernel.decide(block), out=routes[start:stop], mode="clip")
+            start = stop
+    if last is not None and n_samples % max(BLOCK_CELLS // last.shape[1], 1) == 1:
         # The plain code measures this row by itself and may add it up in another order than its fellows.
         routes[-1:] = NAMES[gates.decide(last).route]
     return routes
