@@ -10,12 +10,24 @@ from scipy.special import expit
 
 from skroute._rows import row_sums
 
-__all__ = ["Floats", "Map", "all_finite", "block_rows", "by_blocks", "divide_rows", "logistic", "spread_rows"]
+__all__ = [
+    "CheckedMap",
+    "Floats",
+    "Map",
+    "all_finite",
+    "block_rows",
+    "by_blocks",
+    "divide_rows",
+    "logistic",
+    "spread_rows",
+]
 
 # Named, because Python would build the type anew for each inner function, which takes longer than calibrating a row.
 Floats = NDArray[np.float64]
-# Writes the probabilities of some rows of scores, all of them finite, to the second array.
+# Writes the probabilities of some rows of finite scores to the second array.
 Map = Callable[[Floats, Floats], None]
+# The same for any rows; returns whether all scores were finite, or else what it wrote does not count.
+CheckedMap = Callable[[Floats, Floats], bool]
 
 # Values in a block, of a multiple of so many rows: the last bit of a row's sum can depend on how many rows there are;
 # at least 256 of them: some calibrators go through a block column by column.
@@ -28,15 +40,14 @@ FEW_COLUMNS = 8
 LEAST_SUM = 1e-290
 
 
-def by_blocks(function: Map, scores: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def by_blocks(function: CheckedMap, scores: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Return the probabilities that a function gives to rows of scores; None where a score is not finite."""
     proba = np.empty(scores.shape)
     size = max(len(scores), 1) if scores.size <= FEW_VALUES else block_rows(scores.shape[1])
     for start in range(0, len(scores), size):
         rows = slice(start, start + size)
-        if not np.isfinite(scores[rows]).all():
+        if not function(scores[rows], proba[rows]):
             return None
-        function(scores[rows], proba[rows])
     return proba
 
 

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import has_fit_parameter
 
 from skroute._validation import check_classes, label_positions, require_fitted
-from skroute.calibration._apply import Floats, Map, by_blocks, divide_rows
+from skroute.calibration._apply import CheckedMap, Floats, by_blocks, divide_rows
 from skroute.calibration._beta import BetaCalibrator
 from skroute.calibration._identity import IdentityCalibrator
 from skroute.calibration._isotonic import IsotonicCalibrator
@@ -163,7 +163,7 @@ class PerClassCalibrator(BaseEstimator):
             complete = None if quick is None else by_blocks(quick, part)
             yield self._predict_each(check_scores(part)) if complete is None else complete
 
-    def _quick_map(self, n_rows: int) -> Map | None:
+    def _quick_map(self, n_rows: int) -> CheckedMap | None:
         """Return how rows are calibrated in which every class has a score, where one formula serves all classes."""
         kinds = {type(calibrator) for calibrator in self.calibrators_}
         if len(kinds) > 1 or not issubclass(kind := kinds.pop(), OneClassCalibrator):
@@ -171,15 +171,20 @@ class PerClassCalibrator(BaseEstimator):
         fitted: Any = self.calibrators_
         write = kind.map_all(fitted, n_rows)
 
-        def write_all(scores: Floats, proba: Floats) -> None:
-            write(scores, proba)
-            divide_rows(proba)
+        shared = len(fitted) < len(self.classes_)
 
-        def write_second(scores: Floats, proba: Floats) -> None:
-            write(scores[:, 1:], proba[:, 1:])
-            np.subtract(1.0, proba[:, 1], out=proba[:, 0])
+        def write_rows(scores: Floats, proba: Floats) -> bool:
+            if not np.isfinite(scores).all():
+                return False
+            if shared:
+                write(scores[:, 1:], proba[:, 1:])
+                np.subtract(1.0, proba[:, 1], out=proba[:, 0])
+            else:
+                write(scores, proba)
+                divide_rows(proba)
+            return True
 
-        return write_all if len(fitted) == len(self.classes_) else write_second
+        return write_rows
 
     def _predict_each(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities of checked scores, class by class."""

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from skroute._rows import bits_of
 from skroute._validation import check_level, require_fitted
 from skroute.calibration._apply import by_blocks, divide_rows
 from skroute.calibration._links import fit_beta
@@ -20,6 +21,7 @@ __all__ = ["TemperatureCalibrator"]
 LEAST_LOGIT = -1e100
 # Exponentials of less lose nothing to the limits of floats.
 MOST_LOG = 600.0
+BITS_OF_ONE = bits_of(np.ones(1))[0]
 
 
 class TemperatureCalibrator(BaseEstimator):
@@ -143,19 +145,29 @@ class TemperatureCalibrator(BaseEstimator):
         """Return whether no power of a probability plus floor can be too small for a float, or too large."""
         return self.from_proba_ and self.floor > 0.0 and -self.beta_ * np.log(self.floor) < MOST_LOG
 
-    def _write_powers(self, scores: NDArray[np.float64], proba: NDArray[np.float64]) -> None:
+    def _write_powers(self, scores: NDArray[np.float64], proba: NDArray[np.float64]) -> bool:
         # softmax(beta * log(p)) without the search for the largest of each row.
-        np.maximum(scores, 0.0, out=proba)
-        proba += self.floor
-        np.log(proba, out=proba)
+        if bits_of(scores).max() <= BITS_OF_ONE:
+            # No sign, NaN or infinity: all of these have larger bits.
+            np.add(scores, self.floor, out=proba)
+        elif np.isfinite(scores).all():
+            np.maximum(scores, 0.0, out=proba)
+            proba += self.floor
+        else:
+            return False
+        np.log2(proba, out=proba)
         proba *= self.beta_
-        np.exp(proba, out=proba)
+        np.exp2(proba, out=proba)
         divide_rows(proba)
+        return True
 
-    def _write_softmax(self, scores: NDArray[np.float64], proba: NDArray[np.float64]) -> None:
+    def _write_softmax(self, scores: NDArray[np.float64], proba: NDArray[np.float64]) -> bool:
+        if not np.isfinite(scores).all():
+            return False
         _write_logits(scores, proba, self.from_proba_, self.floor)
         proba *= self.beta_
         softmax(proba)
+        return True
 
     def summary(self) -> CalibrationSummary:
         """Return the one temperature, and the rows of each class.
