@@ -1,5 +1,6 @@
 """Sums of all classes at once, over rows that count alike: the probabilities are read once, in the order they lie."""
 
+import itertools
 import math
 from functools import cached_property
 
@@ -14,8 +15,9 @@ __all__ = ["MOST_BINS", "classwise_sums"]
 
 # More bins than rows in a group (see below) would make reading off the packed sums the main work.
 MOST_BINS = 64
-# Probabilities in a block: small enough for the caches, large enough for calls to cost little beside the work.
-BLOCK, SPARSE_BLOCK = 2**16, 2**18
+# Probabilities in a block: small enough for the caches, large enough for calls to cost little beside the work. Blocks
+# of long rows are looked at in parts; most of the other calls then are for few of their probabilities.
+BLOCK, SPARSE_BLOCK, SPARSE_PART = 2**16, 2**19, 2**18
 # A float64 holds the sum over so many rows without losing a unit of the grid.
 EXACT_ROWS = 2 ** (53 - GRID_BITS)
 # So does an int64 over so many and another block, with a bit to spare.
@@ -52,19 +54,26 @@ def classwise_sums(
         Exact: those of `block_sums` for every column.
     """
     n_classes, n_bins = values.shape[1], len(edges) - 1
-    work = _Workspace(len(values), n_classes, n_bins)
+    few = n_classes <= FEW_CLASSES
+    work = _Workspace(n_classes, n_bins, len(values))
+    n_rows = work.n_rows if few else max(SPARSE_BLOCK // n_classes, 1)
     total = np.zeros((3, n_classes, n_bins), dtype=object)
     chunk = np.zeros((3, n_classes * n_bins), dtype=np.int64)
     held = 0
-    for start in range(0, len(values), work.n_rows):
-        rows = slice(start, min(start + work.n_rows, len(values)))
+    for start in range(0, len(values), n_rows):
+        rows = slice(start, min(start + n_rows, len(values)))
         block = np.ascontiguousarray(values[rows], dtype=np.float64)
-        look = _Look(block, edges, work)
-        within = look.within
-        block = checked(block, look.row_sums, within, values, "y_prob")
-        if not within:
-            look = _Look(block, edges, work)
-        _add_block(chunk, block, truth[rows], edges, work, look)
+        if few:
+            within = bool(bits_of(block).max() <= ONE_BITS)
+            _add_dense(chunk, checked(block, row_sums(block), within, values, "y_prob"), truth[rows], edges, work)
+        else:
+            look = _Look(block, edges)
+            clean = checked(block, look.row_sums, look.within, values, "y_prob")
+            look = look if look.within else _Look(clean, edges)
+            if len(look.above) <= SPARSE_SHARE * clean.size:
+                _add_sparse(chunk, clean, truth[rows], edges, look)
+            else:
+                _add_dense(chunk, clean, truth[rows], edges, work)
         held += len(block)
         if held >= CHUNK or rows.stop == len(values):
             total = total + chunk.reshape(total.shape).astype(object)
@@ -75,26 +84,18 @@ def classwise_sums(
 
 
 class _Workspace:
-    """Room for the temporaries of a block; fresh memory for each would cost as much time as the arithmetic."""
+    """Room for the temporaries of a dense block; fresh memory for each would cost as much time as the arithmetic."""
 
-    def __init__(self, n_samples: int, n_classes: int, n_bins: int) -> None:
+    def __init__(self, n_classes: int, n_bins: int, n_samples: int) -> None:
         n_rows = max(BLOCK // n_classes, PACKED_ROWS)
-        if n_classes > FEW_CLASSES:
-            n_rows = min(max(SPARSE_BLOCK // n_classes, PACKED_ROWS), EXACT_ROWS)
         whole = PACKED_ROWS * (EXACT_ROWS // PACKED_ROWS if n_rows > EXACT_ROWS else 1)
         self.n_rows = min(n_rows // whole, -(-n_samples // whole)) * whole
-        self.row_start = np.arange(0, self.n_rows * n_classes, n_classes)
         self.n_classes, self.n_bins, size = n_classes, n_bins, self.n_rows * n_classes
-        # Memory that is not written to costs nothing; what only some blocks need is made by the first that does.
+        self.row_start = np.arange(0, size, n_classes)
+        # Memory that is not written to costs nothing, for those classes whose blocks are all sparse.
         self.floats = np.empty(size)
-        self.flags = np.empty(size, dtype=bool)
         self.places, self.near = np.empty((2, size), dtype=np.int32)
         self.codes = np.empty(size, dtype=np.intp)
-
-    @cached_property
-    def first_cells(self) -> NDArray[np.int32]:
-        """The first cell of each class, for every row."""
-        return np.tile(np.arange(0, self.n_classes * self.n_bins, self.n_bins, dtype=np.int32), self.n_rows)
 
     @cached_property
     def row_cells(self) -> NDArray[np.int32]:
@@ -105,66 +106,90 @@ class _Workspace:
     @cached_property
     def cells(self) -> NDArray[np.int32]:
         """The first cell of each class within those of each row."""
-        cells = self.row_cells[:, np.newaxis] + self.first_cells[: self.n_classes]
-        return cells.reshape(-1)
+        of_class = np.arange(0, self.n_classes * self.n_bins, self.n_bins, dtype=np.int32)
+        return (self.row_cells[:, np.newaxis] + of_class).reshape(-1)
 
 
 class _Look:
-    """What all probabilities of a block have to tell, while they arrive from memory.
+    """What all probabilities of a block of long rows have to tell, while they arrive from memory.
 
     Positive floats are ordered like their bits, and a sign or a NaN has larger bits.
     """
 
-    above: NDArray[np.intp] | None = None
-    """Places of all that does not lie in the first bin, or that is no number in [0, 1]; None where many do."""
+    above: NDArray[np.intp]
+    """Places of all that does not lie in the first bin, or that is no number in [0, 1]."""
+    within: bool
+    """Whether all are numbers in [0, 1]."""
     units: NDArray[np.int64]
-    """Sum of every column, in units of the grid; where `above` is known."""
+    """Sum of every column, in units of the grid; where all are."""
 
-    def __init__(self, block: NDArray[np.float64], edges: NDArray[np.float64], work: _Workspace) -> None:
-        flat = block.reshape(-1)
-        self.row_sums = row_sums(block)
-        if block.shape[1] <= FEW_CLASSES:
-            self.within = bool(bits_of(flat).max(initial=0) <= ONE_BITS)
-            return
+    def __init__(self, block: NDArray[np.float64], edges: NDArray[np.float64]) -> None:
+        n_rows, n_classes = block.shape
         # With a single bin, what lies above it is no probability.
         first_edge = bits_of(edges[1:2])[0] if len(edges) > 2 else ONE_BITS + np.uint64(1)
-        self.above = places_of(np.greater_equal(bits_of(flat), first_edge, out=work.flags[: flat.size]))
-        self.within = bool(bits_of(flat.take(self.above)).max(initial=0) <= ONE_BITS)
-        if len(self.above) > SPARSE_SHARE * flat.size:
-            self.above = None
-            return
-        self.units = _column_units(np.add(flat, ROUNDER, out=work.floats[: flat.size]), block.shape[1])
+        size = max(SPARSE_PART // n_classes, 1)
+        self.row_sums, self.units = np.empty(n_rows), np.zeros(n_classes, dtype=np.int64)
+        flags, shifted = np.empty((n_rows, n_classes), dtype=bool), np.empty((size, n_classes))
+        for start in range(0, n_rows, size):
+            rows = slice(start, min(start + size, n_rows))
+            part = block[rows]
+            self.row_sums[rows] = row_sums(part)
+            np.greater_equal(bits_of(part), first_edge, out=flags[rows])
+            self.units += _column_units(np.add(part, ROUNDER, out=shifted[: len(part)]))
+        self.above = places_of(flags.reshape(-1))
+        self.within = bool(bits_of(block.reshape(-1).take(self.above)).max(initial=0) <= ONE_BITS)
 
 
-def _add_block(
+def _add_dense(
     sums: NDArray[np.int64],
     values: NDArray[np.float64],
     truth: NDArray[np.intp],
     edges: NDArray[np.float64],
     work: _Workspace,
-    look: _Look,
 ) -> None:
-    """Add number, hits and units of confidence of a block of rows, in C order."""
-    n_rows, n_classes = values.shape
-    n_bins, flat = len(edges) - 1, values.reshape(-1)
-    true_places = work.row_start[:n_rows] + truth
-    n_cells = n_classes * n_bins
-    if look.above is not None:
-        # Those of the true classes are looked at in the same calls.
-        some = np.concatenate([look.above, true_places])
-        picked = flat.take(some)
-        bins = assign_bins(picked, edges)
-        found = len(look.above)
-        count, confidence = _sparse(picked[:found], bins[:found], look, n_rows, n_bins, work)
-        true_cells = truth * n_bins + bins[found:]
-    else:
+    """Add number, hits and units of confidence of rows, in C order, by looking at every probability."""
+    for start in range(0, len(values), work.n_rows):
+        rows = slice(start, min(start + work.n_rows, len(values)))
+        flat, n_rows = values[rows].reshape(-1), rows.stop - start
         bins = assign_bins(flat, edges, (work.places[: flat.size], work.near[: flat.size]))
         codes = np.add(bins, work.cells[: flat.size], out=work.codes[: flat.size])
-        count, confidence = _dense(flat, codes, n_cells, work.floats[: flat.size])
-        true_cells = codes.take(true_places)
+        count, confidence = _dense(flat, codes, sums.shape[1], work.floats[: flat.size])
+        true_cells = codes.take(work.row_start[:n_rows] + truth[rows])
         true_cells -= work.row_cells[:n_rows]
+        sums[0] += count
+        sums[1] += np.bincount(true_cells, minlength=sums.shape[1])
+        sums[2] += confidence
+
+
+def _add_sparse(
+    sums: NDArray[np.int64],
+    values: NDArray[np.float64],
+    truth: NDArray[np.intp],
+    edges: NDArray[np.float64],
+    look: _Look,
+) -> None:
+    """Add number, hits and units of confidence of rows, in C order, few of whose probabilities leave the first bin.
+
+    At most n_bins - 1 probabilities of a row lie above it, however many classes there are. The first bin holds the rest
+    of each column; no digit is lost in the difference, because all sums are whole units of the grid.
+    """
+    (n_rows, n_classes), n_bins, n_cells = values.shape, len(edges) - 1, sums.shape[1]
+    n_above = len(look.above)
+    # Those of the true classes are looked at in the same calls.
+    picked = values.reshape(-1).take(np.concatenate([look.above, np.arange(n_rows) * n_classes + truth]))
+    bins = assign_bins(picked, edges)
+    codes = look.above % n_classes * n_bins + bins[:n_above]
+    count, confidence = np.bincount(codes, minlength=n_cells), np.zeros(n_cells, dtype=np.int64)
+    rounded = picked[:n_above] + ROUNDER - ROUNDER
+    stops = np.searchsorted(look.above, np.arange(EXACT_ROWS, n_rows, EXACT_ROWS) * n_classes)
+    for part in itertools.pairwise([0, *stops.tolist(), n_above]):
+        some = slice(*part)
+        confidence += _whole(np.bincount(codes[some], rounded[some], n_cells) * GRID)
+    first = slice(None, None, n_bins)
+    count[first] = n_rows - count.reshape(n_classes, n_bins).sum(axis=1)
+    confidence[first] = look.units - confidence.reshape(n_classes, n_bins).sum(axis=1)
     sums[0] += count
-    sums[1] += np.bincount(true_cells, minlength=n_cells)
+    sums[1] += np.bincount(truth * n_bins + bins[n_above:], minlength=n_cells)
     sums[2] += confidence
 
 
@@ -203,40 +228,14 @@ def _whole(sums: NDArray[np.float64]) -> NDArray[np.int64]:
     return whole
 
 
-def _sparse(
-    high: NDArray[np.float64],
-    bins: NDArray[np.int32],
-    look: _Look,
-    n_rows: int,
-    n_bins: int,
-    work: _Workspace,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return number and sum of probabilities in every cell, given those above the first bin, and their bins.
-
-    At most n_bins - 1 probabilities of a row lie there, however many classes there are. The first bin holds the rest of
-    each column; no digit is lost in the difference, because all sums are whole units of the grid.
-    """
-    assert look.above is not None
-    n_classes = len(look.units)
-    codes = work.first_cells.take(look.above)
-    codes += bins
-    n_cells = n_classes * n_bins
-    count = np.bincount(codes, minlength=n_cells)
-    total = _whole(np.bincount(codes, high + ROUNDER - ROUNDER, n_cells) * GRID)
-    first = slice(None, None, n_bins)
-    count[first] = n_rows - count.reshape(n_classes, n_bins).sum(axis=1)
-    total[first] = look.units - total.reshape(n_classes, n_bins).sum(axis=1)
-    return count, total
-
-
-def _column_units(shifted: NDArray[np.float64], n_classes: int) -> NDArray[np.int64]:
-    """Return the units of the grid in every column of rows that lie end to end, each value with ROUNDER added to it.
+def _column_units(shifted: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the units of the grid in every column of some rows, with ROUNDER added to each value.
 
     All such values share one exponent, so their bits, read as whole numbers, are those of ROUNDER plus the units. The
     sums overflow, and the sums of the bits of ROUNDER with them; the difference does not.
     """
-    bits = shifted.view(np.int64)
-    n_rows = len(bits) // n_classes
+    n_rows, n_classes = shifted.shape
+    bits = shifted.reshape(-1).view(np.int64)
     # Long rows are added faster than short ones: several rows end to end, and those that are left over.
     fold = max(FOLD // n_classes, 1)
     long = n_rows // fold * fold * n_classes

@@ -42,6 +42,8 @@ def test_sums_are_those_of_single_columns(data, n_classes, n_bins):
 @pytest.mark.parametrize(("n_classes", "sharp"), [(2, 1.0), (3, 4.0), (24, 1.0), (25, 6.0), (40, 1.0), (90, 8.0)])
 def test_dense_and_sparse_blocks_of_any_size_agree(n_classes, sharp, block, monkeypatch):
     monkeypatch.setattr(_classwise, "BLOCK", block)
+    monkeypatch.setattr(_classwise, "SPARSE_BLOCK", 8 * block)
+    monkeypatch.setattr(_classwise, "SPARSE_PART", 2 * block)
     values, truth = generated(9000 if n_classes < 4 else 700, n_classes, sharp)
     for edges in (uniform_edges(1), uniform_edges(15), quantile_edges(values.ravel(), 10)):
         expected = plain(values, truth, edges)
