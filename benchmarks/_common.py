@@ -26,6 +26,7 @@ __all__ = [
     "peak_memory",
     "ratio",
     "reached",
+    "repeated",
     "report",
     "rounds",
     "timed",
@@ -58,6 +59,16 @@ def rounds(calls: dict[str, Call], n_rounds: int) -> dict[str, list[float]]:
             seconds[name].append(time.perf_counter() - start)
     gc.unfreeze()
     return seconds
+
+
+def repeated(call: Call, times: int) -> Callable[[], None]:
+    """Return a call that makes a short one so many times, to be told as one of them by `repeats` of `timed`."""
+
+    def calls() -> None:
+        for _ in range(times):
+            call()
+
+    return calls
 
 
 def ratio(slow: list[float], fast: list[float]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from _common import compare, environment, parser, peak_memory, report, rounds, timed
+from _common import compare, environment, parser, peak_memory, repeated, report, rounds, timed
 from numpy.typing import NDArray
 from scipy.special import entr
 
@@ -138,20 +138,13 @@ def time_small(n_rows: int, n_classes: int, n_rounds: int) -> list[dict[str, Any
     proba, policy = make_proba(n_rows, n_classes, "f8", "C"), make_policy(n_classes)
     names, repeats = np.array(ROUTES), max(1, 20_000 // (n_rows * n_classes + 500))
 
-    def repeated(call: Callable[[], Any]) -> Callable[[], None]:
-        def calls() -> None:
-            for _ in range(repeats):
-                call()
-
-        return calls
-
     plain = "plain code of the library"
     return compare(
         f"gates, {n_rows} x {n_classes} f8 C-order",
-        repeated(lambda: policy.decide(proba)),
+        repeated(lambda: policy.decide(proba), repeats),
         {
-            plain: repeated(lambda: names[policy._decision(proba).route]),
-            "partition and np.log": repeated(lambda: plain_routes(proba, policy, log_entropy)),
+            plain: repeated(lambda: names[policy._decision(proba).route], repeats),
+            "partition and np.log": repeated(lambda: plain_routes(proba, policy, log_entropy), repeats),
         },
         3 * n_rounds,
         goals={plain: 1},

@@ -16,8 +16,11 @@ OWNER = "smooth_calibration_error"
 N_CELLS = 4096
 # Bandwidths narrower than two cells could not be told apart on the grid.
 LEAST_BANDWIDTH = 2.0 / N_CELLS
-# The fixed point is known to within this, and found in about four steps.
-ACCURACY, MOST_STEPS = 1e-9, 100
+# Bins of the histogram whose error is the first guess.
+FEW_BINS = 32
+# The fixed point is known to within this, and found in about four steps. By how much the ratio of error and bandwidth
+# falls lies between -1, where the model is off, and -3/2, where it errs by chance; the error's logarithm is bounded.
+ACCURACY, MOST_STEPS, FIRST_SLOPE, LEAST_ERROR = 1e-9, 100, -1.25, 1e-300
 
 
 def smooth_calibration_error(
@@ -106,33 +109,30 @@ def _smooth_error(stated: NDArray[np.float64], right: NDArray[np.bool_], weight:
         kernel = np.exp(-0.5 * (bandwidth * felt) ** 2)
         return float(np.abs(idct(spectrum[: len(felt)] * kernel, type=2, n=N_CELLS)).sum())
 
-    return min(1.0, _at_fixed_point(error))
+    # What a histogram of few bins says is not far from it.
+    coarse = float(np.abs(grid[1 : N_CELLS + 1].reshape(FEW_BINS, -1).sum(axis=1)).sum() / total)
+    return min(1.0, _at_fixed_point(error, coarse))
 
 
-def _at_fixed_point(error: Callable[[float], float]) -> float:
-    """Return the error at the bandwidth that equals it, or at `LEAST_BANDWIDTH` where it falls below that."""
-    low = LEAST_BANDWIDTH
-    at_low = error(low)
-    if at_low <= low:
-        return at_low
-    # The error falls and the bandwidth rises, so they cross once, between the least bandwidth and the largest error
-    # (but for rounding where every row is off by the same). Over the logarithm of the bandwidth, the error's own
-    # logarithm is flat where the model is off, and straight where it errs by chance: lines through the last two points
-    # arrive in a few steps. What leaves the bracket is replaced by the middle.
-    high = 2.0 * at_low
-    points = [(np.log(low), np.log(at_low / low))]
-    bandwidth = at_low
+def _at_fixed_point(error: Callable[[float], float], guess: float) -> float:
+    """Return the error at the bandwidth that equals it, or at `LEAST_BANDWIDTH` where it falls below that.
+
+    The error falls and the bandwidth rises, so they cross once (but for rounding where every row is off by the same):
+    between any bandwidth and the error there. Over the logarithm of the bandwidth, the error's own logarithm is flat
+    where the model is off, and straight where it errs by chance: lines through the last two points arrive in a few
+    steps. What leaves the bracket is replaced by the middle.
+    """
+    bandwidth, low, high = max(guess, LEAST_BANDWIDTH), 0.0, np.inf
+    x = f = np.nan
     for _ in range(MOST_STEPS):
         found = error(bandwidth)
-        if abs(found - bandwidth) <= ACCURACY:
+        if abs(found - bandwidth) <= ACCURACY or (bandwidth == LEAST_BANDWIDTH and found < bandwidth):
             return found
-        low, high = (bandwidth, high) if found > bandwidth else (low, bandwidth)
-        points.append((np.log(bandwidth), np.log(found / bandwidth)))
-        (x, f), (last_x, last_f) = points[-2:]
-        step = last_x - last_f * (last_x - x) / (last_f - f) if last_f != f else np.nan
-        bandwidth = float(np.exp(step))
-        if not low < bandwidth < high:
-            bandwidth = float(np.sqrt(low * high))
+        low, high = max(low, min(found, bandwidth)), min(high, max(found, bandwidth))
+        last_x, last_f, x, f = x, f, np.log(bandwidth), np.log(max(found, LEAST_ERROR) / bandwidth)
+        slope = FIRST_SLOPE if np.isnan(last_x) else (f - last_f) / (x - last_x)
+        following = float(np.exp(x - f / slope)) if slope < 0.0 else 0.0
+        bandwidth = max(following if low <= following <= high else float(np.sqrt(low * high)), LEAST_BANDWIDTH)
     return error(bandwidth)
 
 
