@@ -93,7 +93,7 @@ def time_tables(n_rows: int, n_classes: int, goal: float, n_rounds: int) -> list
         f"table of all classes, {n_rows} x {n_classes}",
         ours,
         {"calibration_curve": peer, "by hand": lambda: curves_by_hand(y, proba)},
-        n_rounds,
+        2 * n_rounds,
         goals={"calibration_curve": goal},
     )
 
