@@ -16,6 +16,8 @@ __all__ = ["TopBlock", "top_blocks"]
 # rows pay for every row. That is done in strips of so many rows, which fit into the nearest cache; as no power of two
 # its columns do not compete for the same places there.
 MOST_COLUMNS, STRIP = 24, 400
+# Up to so many, these columns are what is added; more of them are read faster where they lie.
+FEW_COLUMNS = 8
 # From so many rows on, those that no strip is filled with are worth a block of their own.
 MANY_ROWS = 8 * STRIP
 # Values that are looked at several times in turn, while they stay in the cache: those that are turned into columns, and
@@ -134,10 +136,15 @@ class _Scan:
         largest = self.largest.reshape(-1, strip)
         for strips in _parts(len(largest), max(SHORT_PART // (strip * n_classes), 1)):
             part = slice(strips.start * strip, strips.stop * strip)
-            # In the order in which they lie, so that they have arrived when they are turned.
-            self.sums[part] = row_sums(block[part])
+            if n_classes > FEW_COLUMNS:
+                # In the order in which they lie, so that they have arrived when they are turned.
+                self.sums[part] = row_sums(block[part])
             turned = self.columns[strips]
             turned[:] = block[part].reshape(-1, strip, n_classes).transpose(0, 2, 1)
+            if n_classes <= FEW_COLUMNS:
+                # What has no sum is refused later.
+                with np.errstate(invalid="ignore", over="ignore"):
+                    np.add.reduce(turned, axis=1, dtype=np.float64, out=self.sums[part].reshape(-1, strip))
             np.maximum.reduce(bits_of(turned), axis=1, out=largest[strips])
 
     def _long_rows(self, block: NDArray[np.floating], pick: list[int]) -> None:

@@ -229,12 +229,17 @@ class _Kernel:
             count = self._count(block)
             return count > 0, count > on_top.view(np.int8)
         fired, elsewhere = np.zeros((2, len(block.values)), dtype=bool)
+        unsure = block.confidence <= HALF
         for c, column in block.picked.items():
             fires = column >= self.watch[c]
             fired |= fires
-            elsewhere |= fires & (column < block.confidence)
-            # Another column may hold the same.
-            rows = np.flatnonzero(fires & (block.confidence <= HALF))
+            below = column < block.confidence
+            below &= fires
+            elsewhere |= below
+            # Where it fires and is not below the largest, an earlier column may hold the same.
+            fires ^= below
+            fires &= unsure
+            rows = np.flatnonzero(fires)
             elsewhere[rows] |= self._take(block.values, rows).argmax(axis=1) != c
         return fired, elsewhere
 
