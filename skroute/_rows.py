@@ -16,6 +16,7 @@ __all__ = [
     "check_unit",
     "checked",
     "clean_blocks",
+    "column_sums",
     "places_of",
     "row_sums",
     "two_columns",
@@ -39,6 +40,7 @@ BLOCK = 2**17
 WORD_BITS = 3
 # From so many columns on, rows are added one by one.
 MANY_COLUMNS = 18
+CLOSE_TO_ONE = 1e-3
 
 
 def block_length(n_columns: int) -> int:
@@ -127,22 +129,43 @@ def check_rows(values: NDArray[np.floating], name: str) -> NDArray[Any]:
 
 
 def row_sums(block: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the sums of rows, as fast as they are read: NumPy's own sum along short rows pays for every row."""
-    floats = block.astype(np.float64, copy=False)
-    n_rows, n_columns = floats.shape
+    """Return the sums of rows, as fast as they are read: NumPy's own sum along short rows pays for every row.
+
+    Those of float32 are sums in float32 where all of them are close to one: within 1e-3 and what rounding adds, which
+    no tolerance for sums notices.
+    """
     # What has no sum is refused by whoever asked.
     with np.errstate(invalid="ignore", over="ignore"):
-        if not floats.flags.c_contiguous:
-            return floats @ np.ones(n_columns)
-        if n_columns >= MANY_COLUMNS:
-            sums: NDArray[np.float64] = np.einsum("ij->i", floats)
-            return sums
-        # Products of narrow matrices are slow, those of two rows end to end are not.
-        sums, even = np.empty(n_rows), n_rows // 2 * 2
-        pairs, adder = floats[:even].reshape(-1, 2 * n_columns), np.repeat(np.eye(2), n_columns, axis=0)
-        np.matmul(pairs, adder, out=sums[:even].reshape(-1, 2))
-        sums[even:] = floats[even:].sum(axis=1)
+        return _in_double(_sums(block), block)
+
+
+def column_sums(columns: NDArray[np.floating], block: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the `row_sums` of rows that were turned into columns, shape (n_strips, n_columns, n_rows of a strip)."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return _in_double(np.add.reduce(columns, axis=1).reshape(-1), block)
+
+
+def _in_double(sums: NDArray[Any], block: NDArray[np.floating]) -> NDArray[np.float64]:
+    if sums.dtype == np.float64:
         return sums
+    # NaN is close to nothing.
+    close = bool(sums.min(initial=1.0) >= 1.0 - CLOSE_TO_ONE and sums.max(initial=1.0) <= 1.0 + CLOSE_TO_ONE)
+    return sums.astype(np.float64) if close else _sums(block.astype(np.float64))
+
+
+def _sums(block: NDArray[Any]) -> NDArray[Any]:
+    n_rows, n_columns = block.shape
+    if not block.flags.c_contiguous:
+        return block @ np.ones(n_columns, dtype=block.dtype)
+    if n_columns >= MANY_COLUMNS:
+        sums: NDArray[Any] = np.einsum("ij->i", block)
+        return sums
+    # Products of narrow matrices are slow, those of two rows end to end are not.
+    sums, even = np.empty(n_rows, dtype=block.dtype), n_rows // 2 * 2
+    pairs, adder = block[:even].reshape(-1, 2 * n_columns), np.repeat(np.eye(2, dtype=block.dtype), n_columns, axis=0)
+    np.matmul(pairs, adder, out=sums[:even].reshape(-1, 2))
+    sums[even:] = block[even:].sum(axis=1)
+    return sums
 
 
 def places_of(flags: NDArray[np.bool_]) -> NDArray[np.intp]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._rows import bits_of, block_length, checked, row_sums
+from skroute._rows import bits_of, block_length, checked, column_sums, row_sums
 
 __all__ = ["TopBlock", "top_blocks"]
 
@@ -134,17 +134,16 @@ class _Scan:
         strip = STRIP if n_rows % STRIP == 0 else n_rows
         self.columns = np.empty((n_rows // strip, n_classes, strip), dtype=block.dtype)
         largest = self.largest.reshape(-1, strip)
+        few = n_classes <= FEW_COLUMNS
         for strips in _parts(len(largest), max(SHORT_PART // (strip * n_classes), 1)):
             part = slice(strips.start * strip, strips.stop * strip)
-            if n_classes > FEW_COLUMNS:
+            if not few:
                 # In the order in which they lie, so that they have arrived when they are turned.
                 self.sums[part] = row_sums(block[part])
             turned = self.columns[strips]
             turned[:] = block[part].reshape(-1, strip, n_classes).transpose(0, 2, 1)
-            if n_classes <= FEW_COLUMNS:
-                # What has no sum is refused later.
-                with np.errstate(invalid="ignore", over="ignore"):
-                    np.add.reduce(turned, axis=1, dtype=np.float64, out=self.sums[part].reshape(-1, strip))
+            if few:
+                self.sums[part] = column_sums(turned, block[part])
             np.maximum.reduce(bits_of(turned), axis=1, out=largest[strips])
 
     def _long_rows(self, block: NDArray[np.floating], pick: list[int]) -> None:

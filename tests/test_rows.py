@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skroute._rows import check_rows, places_of, row_sums
+from skroute._rows import check_rows, column_sums, places_of, row_sums
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 800, 803])
@@ -29,6 +29,27 @@ def test_row_sums_are_sums_of_rows(n_columns, n_rows, layout):
         "float32": values[:n_rows].astype(np.float32),
     }[layout]
     assert_allclose(row_sums(values), values.sum(axis=1, dtype=np.float64), rtol=1e-14)
+
+
+@pytest.mark.parametrize("n_columns", [2, 3, 8, 9, 17, 18, 77, 5000])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_sums_of_float32_near_the_tolerance_are_those_of_float64(n_columns, order):
+    """In float32 such a sum may be off by as much as would let a row pass, or not."""
+    proba = np.random.default_rng(n_columns).dirichlet(np.ones(n_columns), 50)
+    for least, largest in [(0.994, 0.996), (1.004, 1.006), (0.9985, 0.9995)]:
+        values = np.asarray(proba * np.linspace(least, largest, 50)[:, np.newaxis], dtype=np.float32, order=order)
+        assert_allclose(row_sums(values), values.sum(axis=1, dtype=np.float64), rtol=1e-14)
+        turned = np.ascontiguousarray(values.reshape(5, 10, n_columns).transpose(0, 2, 1))
+        assert_allclose(column_sums(turned, values), values.sum(axis=1, dtype=np.float64), rtol=1e-14)
+
+
+@pytest.mark.parametrize("n_columns", [2, 3, 8, 9, 17, 18, 77, 5000])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_sums_of_float32_close_to_one_are_close_to_those_of_float64(n_columns, order):
+    values = np.random.default_rng(n_columns).dirichlet(np.ones(n_columns), 50).astype(np.float32, order=order)
+    assert_allclose(row_sums(values), values.sum(axis=1, dtype=np.float64), atol=n_columns * 2.0**-24)
+    values[7, 1] = np.nan
+    assert np.isnan(row_sums(values)[7])
 
 
 PERCENT, SCORES, ROUNDED = "; these look like percentages", "; these look like scores", "; divide each row by its sum"
