@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from skroute._validation import require_fitted
-from skroute.calibration._one_row import finite_row, row_in_units
+from skroute.calibration._one_row import MOST_SCALED, finite_row, row_in_units
 from skroute.calibration._scores import (
     check_scores,
     check_training,
@@ -70,7 +70,7 @@ class JointCalibrator(BaseEstimator):
         """
         require_fitted(self)
         values = score_matrix(scores, len(self.classes_))
-        alone = finite_row(values)
+        alone = finite_row(values, MOST_SCALED)
         if alone is not None:
             return np.array([self._predict_row(row_in_units(alone, self.unit_, self.from_proba_))])
         values = check_scores(values)

@@ -18,6 +18,9 @@ from skroute.calibration._softmax import uniform_share
 from skroute.calibration._vector_fit import VectorScaling
 
 __all__ = [
+    "MOST_CLASSES",
+    "MOST_SCALED",
+    "MOST_TEMPERED",
     "finite_row",
     "log_row",
     "mixed_row",
@@ -28,16 +31,17 @@ __all__ = [
     "tempered_row",
 ]
 
-# From more classes on, NumPy is quicker.
-MOST_CLASSES = 64
+# From more classes on, NumPy is quicker: where each class has a function of its own, where all share a temperature, and
+# where something is learned of each beside it.
+MOST_CLASSES, MOST_TEMPERED, MOST_SCALED = 64, 16, 32
 
 Row = list[float]
 
 
-def finite_row(scores: NDArray[np.float64]) -> Row | None:
-    """Return the one row of a matrix; None where there are more, where it is long, or where a score is not finite."""
+def finite_row(scores: NDArray[np.float64], most: int) -> Row | None:
+    """Return the one row of a matrix; None where there are several, or more classes, or a score is not finite."""
     n_rows, n_classes = scores.shape
-    if n_rows != 1 or n_classes > MOST_CLASSES:
+    if n_rows != 1 or n_classes > most:
         return None
     row: Row = scores[0].tolist()
     return row if math.isfinite(sum(row)) else None

@@ -14,7 +14,7 @@ from skroute.calibration._beta import BetaCalibrator
 from skroute.calibration._identity import IdentityCalibrator
 from skroute.calibration._isotonic import IsotonicCalibrator
 from skroute.calibration._one_class import OneClassCalibrator
-from skroute.calibration._one_row import finite_row, shares_of_row
+from skroute.calibration._one_row import MOST_CLASSES, finite_row, shares_of_row
 from skroute.calibration._scores import check_scores, check_training, normalise, score_matrix
 from skroute.calibration._sigmoid import SigmoidCalibrator
 
@@ -134,7 +134,10 @@ class PerClassCalibrator(BaseEstimator):
         """
         require_fitted(self)
         values = score_matrix(scores, len(self.classes_))
-        alone, ours = finite_row(values), [one for one in self.calibrators_ if isinstance(one, OneClassCalibrator)]
+        alone, ours = (
+            finite_row(values, MOST_CLASSES),
+            [one for one in self.calibrators_ if isinstance(one, OneClassCalibrator)],
+        )
         if alone is None or len(ours) < len(self.calibrators_):
             return next(self.predict_blocks(values))
         row = [one.of_score(score) for one, score in zip(ours, alone[-len(ours) :], strict=True)]

@@ -10,7 +10,7 @@ from skroute._rows import bits_of
 from skroute._validation import check_level, require_fitted
 from skroute.calibration._apply import by_blocks, divide_rows
 from skroute.calibration._links import fit_beta
-from skroute.calibration._one_row import finite_row, tempered_row
+from skroute.calibration._one_row import MOST_TEMPERED, finite_row, tempered_row
 from skroute.calibration._scores import check_scores, check_training, is_proba, score_matrix
 from skroute.calibration._softmax import blocks, row_max, softmax
 from skroute.calibration._summary import ABSENT, CalibrationSummary
@@ -131,7 +131,7 @@ class TemperatureCalibrator(BaseEstimator):
         """
         require_fitted(self)
         values = score_matrix(scores, len(self.classes_))
-        row = finite_row(values)
+        row = finite_row(values, MOST_TEMPERED)
         if row is not None:
             return np.array([tempered_row(row, self.floor if self.from_proba_ else None, self.beta_)])
         complete = by_blocks(self._write_powers if self._is_mild() else self._write_softmax, values)

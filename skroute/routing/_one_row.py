@@ -10,7 +10,7 @@ from skroute.routing._policy_numbers import PolicyNumbers
 __all__ = ["MOST_CLASSES", "route_of_row"]
 
 # From more classes on, NumPy is quicker.
-MOST_CLASSES = 64
+MOST_CLASSES = 512
 # Entropies are sums of at most `MOST_CLASSES` terms below 0.4, over a logarithm of at least 0.69: whatever the order of
 # the sum, it is known better than this.
 NOISE = 1e-10

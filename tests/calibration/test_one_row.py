@@ -14,7 +14,7 @@ from skroute.calibration import (
     TemperatureCalibrator,
     VectorCalibrator,
 )
-from skroute.calibration._one_row import MOST_CLASSES, finite_row
+from skroute.calibration._one_row import MOST_SCALED, MOST_TEMPERED, finite_row
 
 CALIBRATORS = {
     "sigmoid": PerClassCalibrator(),
@@ -54,7 +54,7 @@ def assert_one_by_one(calibrator, scores):
 
 
 @pytest.mark.parametrize("kind", ["proba", "margins"])
-@pytest.mark.parametrize("n_classes", [2, 3, 10, 30])
+@pytest.mark.parametrize("n_classes", [2, 3, MOST_TEMPERED, MOST_SCALED, MOST_SCALED + 1])
 @pytest.mark.parametrize("name", CALIBRATORS)
 def test_a_row_has_the_probabilities_that_it_has_among_others(name, n_classes, kind):
     y, scores = make_scores(kind, 12 * n_classes + 100, n_classes)
@@ -114,9 +114,9 @@ def test_a_row_that_is_not_finite_is_refused_as_among_others(name):
 
 
 def test_what_a_single_row_is():
-    assert finite_row(np.array([[1.0, 2.0]])) == [1.0, 2.0]
-    assert finite_row(np.ones((2, 2))) is None
-    assert finite_row(np.ones((0, 2))) is None
-    assert finite_row(np.ones((1, MOST_CLASSES + 1))) is None
-    assert finite_row(np.array([[1.0, np.nan]])) is None
-    assert finite_row(np.array([[np.inf, -np.inf]])) is None
+    assert finite_row(np.array([[1.0, 2.0]]), most=2) == [1.0, 2.0]
+    assert finite_row(np.ones((2, 2)), most=2) is None
+    assert finite_row(np.ones((0, 2)), most=2) is None
+    assert finite_row(np.ones((1, 3)), most=2) is None
+    assert finite_row(np.array([[1.0, np.nan]]), most=2) is None
+    assert finite_row(np.array([[np.inf, -np.inf]]), most=2) is None
