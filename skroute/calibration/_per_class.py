@@ -134,10 +134,8 @@ class PerClassCalibrator(BaseEstimator):
         """
         require_fitted(self)
         values = score_matrix(scores, len(self.classes_))
-        alone, ours = (
-            finite_row(values, MOST_CLASSES),
-            [one for one in self.calibrators_ if isinstance(one, OneClassCalibrator)],
-        )
+        alone = finite_row(values, MOST_CLASSES)
+        ours = [one for one in self.calibrators_ if isinstance(one, OneClassCalibrator)]
         if alone is None or len(ours) < len(self.calibrators_):
             return next(self.predict_blocks(values))
         row = [one.of_score(score) for one, score in zip(ours, alone[-len(ours) :], strict=True)]
