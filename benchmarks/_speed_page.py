@@ -21,8 +21,9 @@ one thread. MB is the most that is held at once beyond the inputs; for gates and
 "By hand" is what one would write with NumPy and SciPy, without any check of the input. Only ratios mean anything: the
 machine is shared.
 
-Of small inputs to the gates (up to 2000 rows) the goal is to be no slower than the plain code of the library itself;
-where it runs that very code, the ratio is 1 give or take the noise, on either side of the goal.
+The goals of the gates are for float64 in C order, against partition and np.log; other types, layouts and peers are
+told beside it. Small inputs are to be no slower than the plain code of the library itself; where it is that very code
+that runs, there is no goal, and the ratio is 1 give or take the noise.
 
 Goals in sorts, those of isotonic fits and those against the partition of the gates by hand depend on how fast NumPy
 sorts. On some processors it sorts several times slower with its AVX-512 code than with that switched off
