@@ -25,7 +25,7 @@ from skroute.routing._gate_kernel import FEW_CELLS, FEW_ROWS
 from skroute.routing._gates import ROUTES
 from skroute.routing._one_row import MOST_CLASSES
 
-# Rows, classes, and the goals for float64 in C order: times faster than partition and np.log, and at most so many reads.
+# Rows, classes, and the goals, for float64 in C order: times faster than partition and np.log; at most so many reads.
 SIZES = [(2_000_000, 3, 6, 15), (500_000, 20, 5, 8), (200_000, 77, 7, 4), (20_000, 1000, 9, 2.6)]
 SMALL = [(n, k) for k in (3, 20, 77, 1000) for n in (1, 10, 100, 500, 501, 2000)]
 FORMS = [("f8", "C"), ("f8", "F"), ("f4", "C"), ("f4", "F")]
