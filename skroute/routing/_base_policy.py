@@ -79,6 +79,14 @@ class BasePolicy(PolicyNumbers):
         ------
         ValueError
             If the rows are not probabilities.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skroute import RoutePolicy
+        >>> parts = [np.array([[0.95, 0.05], [0.6, 0.4]]), np.array([[0.1, 0.9]])]
+        >>> RoutePolicy(max_entropy=None).fit(parts[0]).decide_parts(parts, n_samples=3).tolist()
+        ['auto', 'escalate', 'auto']
         """
         require_fitted(self)
         if self._follows_gates() and type(self).decide is BasePolicy.decide:
@@ -121,9 +129,22 @@ class BasePolicy(PolicyNumbers):
         Returns
         -------
         routes, labels : ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            If the rows are not probabilities of the classes; the message names the first bad row.
+
+        Examples
+        --------
+        >>> from skroute import RoutePolicy
+        >>> policy = RoutePolicy().fit([[0.5, 0.5]], classes=["unlock", "vpn"])
+        >>> routes, labels = policy.routes_and_labels([[0.97, 0.03], [0.4, 0.6]])
+        >>> routes.tolist(), labels.tolist()
+        (['auto', 'escalate'], ['unlock', 'vpn'])
         """
         require_fitted(self)
-        if not self._follows_gates():
+        if not (self._follows_gates() and type(self).explain is BasePolicy.explain):
             table = self.explain(proba)
             return table.route, table.label
         values, _ = check_proba(proba, classes=self.classes_, fitted=True, rows=False)
