@@ -71,8 +71,9 @@ class JointCalibrator(BaseEstimator):
         require_fitted(self)
         values = score_matrix(scores, len(self.classes_))
         alone = finite_row(values, MOST_SCALED)
-        if alone is not None:
-            return np.array([self._predict_row(row_in_units(alone, self.unit_, self.from_proba_))])
+        row = None if alone is None else self._predict_row(row_in_units(alone, self.unit_, self.from_proba_))
+        if row is not None:
+            return np.array([row])
         values = check_scores(values)
         return predict_scored(self._predict, in_units(values, self.unit_, self.from_proba_), self.from_proba_)
 
@@ -80,9 +81,9 @@ class JointCalibrator(BaseEstimator):
     def _predict(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities of scores in units, all of them finite."""
 
-    @abstractmethod
-    def _predict_row(self, scores: list[float]) -> list[float]:
-        """Return the probabilities of a single row of scores in units."""
+    def _predict_row(self, scores: list[float]) -> list[float] | None:
+        """Return the probabilities of a single row of scores in units; None leaves it to `_predict`."""
+        return None
 
     def _read(self, scores: Any, y: Any, sample_weight: Any, classes: Any) -> Training:
         """Check what is given to `fit`, and merge and sort its rows."""

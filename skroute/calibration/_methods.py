@@ -121,8 +121,10 @@ def predict_blocks(calibrator: Any, scores: NDArray[np.float64]) -> Iterator[NDA
         # What it has to prepare depends on the number of all rows.
         yield from calibrator.predict_blocks(scores, size)
         return
-    for start in range(0, max(len(scores), 1), size):
-        yield calibrator.predict_proba(scores[start : start + size])
+    # A row that is left over goes with its predecessors: by itself it would be calibrated in another way.
+    starts = range(0, max(len(scores) - 1, 1), size)
+    for start in starts:
+        yield calibrator.predict_proba(scores[start : len(scores) if start == starts[-1] else start + size])
 
 
 def predict_calibrated(calibrator: Any, scores: NDArray[np.float64], classes: NDArray[Any]) -> NDArray[np.float64]:

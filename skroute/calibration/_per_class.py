@@ -135,7 +135,8 @@ class PerClassCalibrator(BaseEstimator):
         require_fitted(self)
         values = score_matrix(scores, len(self.classes_))
         alone = finite_row(values, MOST_CLASSES)
-        ours = [one for one in self.calibrators_ if isinstance(one, OneClassCalibrator)]
+        # What is derived from ours may have another way to calibrate many scores.
+        ours: list[Any] = [one for one in self.calibrators_ if type(one) in ONE_VS_REST.values()]
         if alone is None or len(ours) < len(self.calibrators_):
             return next(self.predict_blocks(values))
         row = [one.of_score(score) for one, score in zip(ours, alone[-len(ours) :], strict=True)]

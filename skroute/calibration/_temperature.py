@@ -133,7 +133,7 @@ class TemperatureCalibrator(BaseEstimator):
         values = score_matrix(scores, len(self.classes_))
         row = finite_row(values, MOST_TEMPERED)
         if row is not None:
-            return np.array([tempered_row(row, self.floor if self.from_proba_ else None, self.beta_)])
+            return np.array([tempered_row(row, float(self.floor) if self.from_proba_ else None, self.beta_)])
         complete = by_blocks(self._write_powers if self._is_mild() else self._write_softmax, values)
         if complete is not None:
             return complete

@@ -11,6 +11,7 @@ from skroute._validation import listed, require_fitted
 from skroute.classifier._remembered import FrozenModels, mean_proba
 from skroute.classifier._routes import predict_routes
 from skroute.routing import LabelSets, RouteTable
+from skroute.routing._base_policy import BasePolicy
 
 __all__ = ["PredictionsMixin"]
 
@@ -115,6 +116,25 @@ class PredictionsMixin:
         proba = self.predict_proba(X)
         table: RouteTable = self._policy().explain(proba)
         return table
+
+    def routes_and_labels(self, X: Any) -> tuple[NDArray[np.str_], NDArray[Any]]:
+        """Predict the route and the label of each row: of what `explain_route` says, that by which it is scored.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows as the classifier takes them.
+
+        Returns
+        -------
+        routes, labels : ndarray of shape (n_samples,)
+        """
+        require_fitted(self)
+        policy = self._policy()
+        if isinstance(policy, BasePolicy) and type(self).explain_route is PredictionsMixin.explain_route:
+            return policy.routes_and_labels(self.predict_proba(X))
+        table = self.explain_route(X)
+        return table.route, table.label
 
     def candidate_sets(self, X: Any) -> LabelSets:
         """Return for every row the labels that may be the true one, the most probable first: what to ask back with.

@@ -13,7 +13,6 @@ from skroute._validation import check_sample_weight, listed
 from skroute.metrics._figures import PROBA_FIGURES, ROUTE_FIGURES
 from skroute.metrics._routing_cost import routing_cost, two_cost_mean
 from skroute.metrics._truth import read_truth, right_rows, unknown_labels
-from skroute.routing._base_policy import BasePolicy
 from skroute.routing._reach import reach
 
 __all__ = ["FigureScorer", "RouteScorer", "get_scorer", "get_scorer_names"]
@@ -44,10 +43,12 @@ class _Scorer(BaseEstimator):
         routes: Any = None
         if wants_routes:
             estimator, X = reach(estimator, X, "explain_route")
-        if wants_proba or _shares_classes(estimator):
+        if wants_proba:
             # Routes follow from the same probabilities, so that the classifier predicts once.
             proba = estimator.predict_proba(X)
-            routes = _routed(estimator.policy_, proba) if wants_routes else None
+            routes = estimator.policy_.explain(proba) if wants_routes else None
+        elif hasattr(estimator, "routes_and_labels"):
+            routes = _Routed(*estimator.routes_and_labels(X))
         else:
             routes = estimator.explain_route(X)
         _check_lengths(truth, routes if routes is not None else proba)
@@ -77,17 +78,6 @@ class _Routed:
 
     def __len__(self) -> int:
         return len(self.route)
-
-
-def _shares_classes(estimator: Any) -> bool:
-    """Return whether the policy is the one that was fitted with the estimator, so that its classes are the same."""
-    policy = getattr(estimator, "policy_", None)
-    return isinstance(policy, BasePolicy) and policy.classes_ is estimator.classes_
-
-
-def _routed(policy: Any, proba: NDArray[Any]) -> Any:
-    """Return routes and labels of rows; our policies need not explain them."""
-    return _Routed(*policy.routes_and_labels(proba)) if isinstance(policy, BasePolicy) else policy.explain(proba)
 
 
 def _extend(proba: Any, classes: NDArray[Any], labels: list[Any]) -> tuple[Any, NDArray[Any]]:

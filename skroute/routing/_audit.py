@@ -11,7 +11,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass
 from functools import lru_cache
 
-from scipy.optimize import brentq
+from scipy.optimize import bisect
 from scipy.special import entr
 
 from skroute._tabular import Sheet, Tabular
@@ -56,7 +56,8 @@ def _crossing(falling: Callable[[float], float], level: float, low: float) -> fl
         return low
     if falling(1.0) >= level:
         return 1.0
-    return float(brentq(lambda p: falling(p) - level, low, 1.0, xtol=1e-14))
+    # Not by a faster method: where the function has a corner at the very level, those may never arrive.
+    return float(bisect(lambda p: falling(p) - level, low, 1.0, xtol=1e-14))
 
 
 # A search fits policies that differ in other numbers.

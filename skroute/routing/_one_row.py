@@ -39,12 +39,14 @@ def route_of_row(policy: PolicyNumbers, row: Sequence[float]) -> int | None:
         return None
     top = row.index(confidence)
     labels = policy.classes_.tolist()
-    passed: bool = confidence >= policy.thresholds_[labels[top]]
+    # Numbers that were put in place of those of the fit may be of any type; in float32 a comparison would be another.
+    passed: bool = confidence >= float(policy.thresholds_[labels[top]])
     if passed and policy.margin_ is not None:
-        passed = confidence - sorted(row)[-2] >= policy.margin_ - SLACK
+        passed = confidence - sorted(row)[-2] >= float(policy.margin_) - SLACK
     fired, order = [], policy.watch_order_
     if policy.watch_ and order != "flag":
-        fired = [c for label, level in policy.watch_.items() if row[c := labels.index(label)] >= level]
+        watched = [(labels.index(label), level) for label, level in policy.watch_.items() if label in labels]
+        fired = [c for c, level in watched if row[c] >= float(level)]
         if order == "top":
             fired = [top] if top in fired else []
         elif order == "before" and fired and fired != [top]:

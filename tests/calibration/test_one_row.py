@@ -14,6 +14,7 @@ from skroute.calibration import (
     TemperatureCalibrator,
     VectorCalibrator,
 )
+from skroute.calibration._joint import JointCalibrator
 from skroute.calibration._one_row import MOST_SCALED, MOST_TEMPERED, finite_row
 
 CALIBRATORS = {
@@ -111,6 +112,36 @@ def test_a_row_that_is_not_finite_is_refused_as_among_others(name):
     calibrator = CALIBRATORS[name].fit(scores, y)
     with pytest.raises(ValueError, match="finite"):
         calibrator.predict_proba([[1.0, np.inf, 0.5]])
+
+
+class Squared(IsotonicCalibrator):
+    """Somebody's own, derived from one of ours."""
+
+    def apply(self, values):
+        return super().apply(values) ** 2
+
+
+@pytest.mark.parametrize("methods", [Squared(), {0: Squared(), "*": "sigmoid"}, {0: "isotonic", "*": Squared()}])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_what_is_derived_from_ours_is_asked_for_one_row_as_for_many(methods, n_classes):
+    y, scores = make_scores("proba", 300, n_classes)
+    assert_one_by_one(PerClassCalibrator(methods).fit(scores, y), scores[:20])
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_a_floor_of_few_digits_is_the_number_that_it_is(kind):
+    y, scores = make_scores("proba", 300, 3)
+    assert_one_by_one(TemperatureCalibrator(floor=kind(0.1)).fit(scores, y), scores[:20])
+
+
+def test_what_is_derived_without_a_way_for_one_row_has_that_for_many():
+    class Derived(JointCalibrator):
+        def _predict(self, scores):
+            return np.full(scores.shape, 1.0 / scores.shape[1])
+
+    calibrator = Derived()
+    calibrator.classes_, calibrator.from_proba_, calibrator.unit_ = np.arange(2), True, 1.0
+    assert calibrator.predict_proba([[0.2, 0.8]]).tolist() == [[0.5, 0.5]]
 
 
 def test_what_a_single_row_is():

@@ -8,6 +8,7 @@ from sklearn.frozen import FrozenEstimator
 
 from skroute import RoutePolicy, RoutingClassifier
 from skroute.calibration import _methods as methods
+from skroute.calibration._apply import block_rows
 
 
 class Replay(ClassifierMixin, BaseEstimator):
@@ -54,6 +55,16 @@ def test_routes_are_those_of_all_probabilities_to_the_last_bit(method, n_classes
     # What the classifier returned is its own.
     assert_array_equal(proba, before)
     assert router.predict_route(proba[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("method", methods.METHODS)
+def test_a_row_that_is_left_over_is_calibrated_as_among_others(method, monkeypatch):
+    monkeypatch.setattr(methods, "BLOCKS", 2)
+    router = fitted(method, *rows_of(1500, 9))
+    for n_rows in (2 * block_rows(9) + 1, 4 * block_rows(9) + 1):
+        proba, _ = rows_of(n_rows, 9, seed=2)
+        parts = list(methods.predict_blocks(router.calibrator_, proba))
+        assert_array_equal(np.concatenate(parts), router.predict_proba(proba))
 
 
 def test_somebody_elses_calibrator_and_policy_see_all_rows_at_once():

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import uniform
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, StratifiedKFold, cross_validate
@@ -150,6 +153,29 @@ def test_figures_are_those_of_the_explained_routes(data):
         assert found["coverage"] == pytest.approx(auto.mean())
         assert found["correct_coverage"] == pytest.approx((auto & right).mean())
         assert found["neg_cost"] == pytest.approx(-np.where(auto, np.where(right, 0.0, 10.0), 1.0).mean())
+
+
+class Bold(RoutingClassifier):
+    """A router that explains its routes in its own way."""
+
+    def explain_route(self, X):
+        table = super().explain_route(X)
+        return replace(table, route=np.full(len(table), "auto"))
+
+
+def test_a_router_that_explains_in_its_own_way_is_scored_by_it(data):
+    X, y, _ = data(labels=LABELS)
+    bold = Bold(LogisticRegression(), cv=2, method="temperature", policy=RoutePolicy(threshold=0.99)).fit(X, y)
+    assert RouteScorer(["coverage"])(bold, X, y) == {"coverage": 1.0}
+
+
+def test_a_policy_that_was_put_in_must_be_fitted(data):
+    X, y, _ = data(labels=LABELS)
+    fitted = router().fit(X, y)
+    fitted.policy_ = RoutePolicy()
+    for figures in (["coverage"], ["coverage", "neg_calibration_error"]):
+        with pytest.raises(NotFittedError):
+            RouteScorer(figures)(fitted, X, y)
 
 
 def test_single_metrics_of_scikit_learn_reach_the_routes(data):

@@ -90,3 +90,21 @@ def test_a_policy_routes_one_row_as_it_routes_many(n_classes):
     # What is returned is the caller's own.
     policy.decide(proba[:1])[:] = "other"
     assert policy.decide(proba[:1]) == one_by_one[:1]
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_numbers_that_were_put_in_are_of_any_type(kind):
+    """A Python float is compared with a float32 in float32, an array of floats is not."""
+    rows = np.array([[0.6, 0.3, 0.1]] * 2)
+    off = {"margin": None, "max_entropy": None, "escalate_entropy": None}
+    for name, level in (("thresholds_", 0.6), ("watch_", 0.3)):
+        policy = RoutePolicy(threshold=0.5, **off).fit(rows, classes=["a", "b", "c"])
+        getattr(policy, name)["a" if name == "thresholds_" else "b"] = kind(level)
+        assert policy.decide(rows[:1]).tolist() * 2 == policy.decide(rows).tolist()
+
+
+def test_a_watch_that_was_put_in_for_no_class_is_none():
+    rows = np.array([[0.6, 0.3, 0.1]] * 2)
+    policy = RoutePolicy().fit(rows, classes=["a", "b", "c"])
+    policy.watch_["d"] = 0.2
+    assert policy.decide(rows[:1]).tolist() * 2 == policy.decide(rows).tolist()
