@@ -38,8 +38,8 @@ LEAST_ROUNDED, DECIMALS = 1e-9, {"float32": 7, "float64": 15}
 BLOCK = 2**17
 # The flags of a word.
 WORD_BITS = 3
-# From so many columns on, rows are added one by one.
-MANY_COLUMNS = 18
+# Up to so many columns these are added, from so many on the rows, one by one.
+FEW_COLUMNS, MANY_COLUMNS = 3, 18
 CLOSE_TO_ONE = 1e-3
 
 
@@ -159,6 +159,11 @@ def _sums(block: NDArray[Any]) -> NDArray[Any]:
         return block @ np.ones(n_columns, dtype=block.dtype)
     if n_columns >= MANY_COLUMNS:
         sums: NDArray[Any] = np.einsum("ij->i", block)
+        return sums
+    if n_columns <= FEW_COLUMNS:
+        sums = block[:, 0].copy()
+        for c in range(1, n_columns):
+            sums += block[:, c]
         return sums
     # Products of narrow matrices are slow, those of two rows end to end are not.
     sums, even = np.empty(n_rows, dtype=block.dtype), n_rows // 2 * 2
