@@ -44,10 +44,6 @@ class OneClassCalibrator(BaseEstimator):
 
         return write
 
-    def of_score(self, score: float) -> float:
-        """Return the probability of one finite score."""
-        return float(self.apply(np.array([score]))[0])
-
     @abstractmethod
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities of scores that are known to be finite, of shape (n_samples,)."""

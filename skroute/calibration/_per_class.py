@@ -27,6 +27,8 @@ ONE_VS_REST = {
     "none": IdentityCalibrator,
 }
 REST = "*"
+# Those that have a way to calibrate one score.
+BY_SCORE = (SigmoidCalibrator, IsotonicCalibrator)
 
 
 class PerClassCalibrator(BaseEstimator):
@@ -135,8 +137,8 @@ class PerClassCalibrator(BaseEstimator):
         require_fitted(self)
         values = score_matrix(scores, len(self.classes_))
         alone = finite_row(values, MOST_CLASSES)
-        # What is derived from ours may have another way to calibrate many scores.
-        ours: list[Any] = [one for one in self.calibrators_ if type(one) in ONE_VS_REST.values()]
+        # Not what is derived from these, which may have another way to calibrate many scores.
+        ours: list[Any] = [one for one in self.calibrators_ if type(one) in BY_SCORE]
         if alone is None or len(ours) < len(self.calibrators_):
             return next(self.predict_blocks(values))
         row = [one.of_score(score) for one, score in zip(ours, alone[-len(ours) :], strict=True)]
