@@ -11,6 +11,7 @@ from strategies import WATCH_ORDERS, gates, n_classes, rows, unhurried
 from skroute import RoutePolicy
 from skroute._rows import check_rows
 from skroute.routing import _gate_kernel
+from skroute.routing._audit import entropy_needs
 from skroute.routing._gate_kernel import _entropy_cuts, _margin_cuts, entropy_tolerance, fast_routes, rough_entropy
 from skroute.routing._gates import ROUTES, SLACK, Gates
 from skroute.routing._signals import entropy_signal, measure
@@ -46,6 +47,14 @@ def test_routes_are_those_of_the_plain_code_on_hard_rows(n_classes, form):
         proba = np.asarray(hard_rows(n_classes, rng), dtype=form[0], order=form[1])
         assert_same_routes(hard_gates(proba, rng), proba)
         assert_same_routes(lesson_gates(n_classes, watch_order=str(rng.choice(WATCH_ORDERS))), proba)
+
+
+@pytest.mark.parametrize(("level", "n_classes", "equal"), [(0.5, 4, 2), (0.5, 16, 4), (1 / 3, 8, 2), (0.75, 16, 8)])
+def test_a_level_at_a_corner_of_the_least_entropy_has_a_cut(level, n_classes, equal):
+    """Rows of so many equal shares have this entropy, and no smaller confidence allows for less."""
+    assert entropy_needs(level, n_classes) == pytest.approx(1.0 / equal, abs=1e-8)
+    audit = RoutePolicy(max_entropy=level, escalate_entropy=level).audit(n_classes)
+    assert audit.of("max_entropy").lower == pytest.approx(1.0 / equal, abs=1e-8)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
