@@ -16,21 +16,23 @@ depends on an approximation, then: a row is decided by an inequality with room t
 import math
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._rows import SUM_SLACK, check_rows
+from skroute._rows import SUM_SLACK
 from skroute._top_blocks import MOST_COLUMNS, TopBlock, top_blocks
 from skroute.routing._audit import entropy_needs, entropy_sure
+from skroute.routing._few_rows import few_routes
 from skroute.routing._gates import AUTO, CLARIFY, ESCALATE, ROUTES, SLACK, WATCH, Gates
 from skroute.routing._signals import BLOCK_CELLS, entropy_signal
 
 __all__ = ["NAMES", "fast_routes", "routes_of_parts"]
 
 # Up to so many values, finding the few rows that need more costs more than measuring all.
-FEW_CELLS = 6000
-FEW_ROWS = 500
+FEW_CELLS = 10_000
+FEW_ROWS = 1200
 # Values and rows in a block: few enough for the cache, enough to outweigh some sixty calls of NumPy. Long rows are not
 # copied, so that more of them are.
 CELLS, LONG_CELLS, MOST_ROWS = 1 << 18, 1 << 20, 1 << 15
@@ -93,10 +95,11 @@ def routes_of_parts(
     for values in parts:
         n_classes = values.shape[1]
         if n_samples <= FEW_ROWS and n_samples * n_classes <= FEW_CELLS:
-            NAMES.take(gates.decide(check_rows(values, name)).route, out=routes[start : start + len(values)])
+            if len(values):
+                NAMES.take(few_routes(gates, values, name), out=routes[start : start + len(values)], mode="clip")
             start += len(values)
             continue
-        kernel = kernel or _Kernel(gates, values)
+        kernel = kernel or _kernel_for(gates, values)
         n_cells = CELLS if n_classes <= MOST_COLUMNS else LONG_CELLS
         for block in top_blocks(values, name, max(min(n_cells // n_classes, MOST_ROWS), 1), kernel.picked):
             last, stop = block.values[-1:], start + len(block.values)
@@ -139,17 +142,16 @@ def _at_least(levels: NDArray[np.float64], dtype: np.dtype[np.floating]) -> NDAr
 class _Kernel:
     """The gates as levels of confidence, for matrices of one width, type and layout."""
 
-    def __init__(self, gates: Gates, values: NDArray[np.floating]) -> None:
+    def __init__(self, gates: Gates, dtype: np.dtype[np.floating], by_column: bool) -> None:
         self.gates = gates
-        self.n_classes = values.shape[1]
-        # Whether a copy that keeps the layout, as the plain code takes one, has columns that lie in one piece.
-        self.by_column = abs(values.strides[0]) < abs(values.strides[1])
+        self.n_classes = len(gates.thresholds)
+        self.by_column = by_column
         self.margin = -math.inf if gates.margin is None else gates.margin - SLACK
         self.max_entropy = math.inf if gates.max_entropy is None else gates.max_entropy + SLACK
         self.escalate_entropy = math.inf if gates.escalate_entropy is None else gates.escalate_entropy - SLACK
         self.tolerance = entropy_tolerance(self.n_classes)
-        self._set_levels(values.dtype)
-        self._set_watches(values.dtype)
+        self._set_levels(dtype)
+        self._set_watches(dtype)
 
     def _set_levels(self, dtype: np.dtype[np.floating]) -> None:
         gates, n_classes = self.gates, self.n_classes
@@ -289,6 +291,21 @@ class _Kernel:
             exact = entropy_signal(self._take(block, company).astype(np.float64, copy=False))
             entropy[rows] = exact[: rows.size]
         return entropy
+
+
+def _kernel_for(gates: Gates, values: NDArray[np.floating]) -> _Kernel:
+    """Return the kernel for the gates and for matrices like this one, made anew only if it is not remembered."""
+    # Whether a copy that keeps the layout, as the plain code takes one, has columns that lie in one piece.
+    by_column = abs(values.strides[0]) < abs(values.strides[1])
+    numbers = (gates.margin, gates.max_entropy, gates.escalate_entropy, gates.watch_order)
+    return _remembered_kernel(gates.thresholds.tobytes(), gates.watch.tobytes(), numbers, values.dtype, by_column)
+
+
+@lru_cache(maxsize=16)
+def _remembered_kernel(
+    thresholds: bytes, watch: bytes, numbers: tuple[Any, ...], dtype: np.dtype[np.floating], by_column: bool
+) -> _Kernel:
+    return _Kernel(Gates(np.frombuffer(thresholds), np.frombuffer(watch), *numbers), dtype, by_column)
 
 
 def entropy_tolerance(n_classes: int) -> float:

@@ -4,6 +4,7 @@ import inspect
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
+from itertools import repeat
 from typing import Any, Self
 
 import numpy as np
@@ -202,12 +203,19 @@ class PolicyNumbers(KeyedParamsMixin, BaseEstimator):
         return {labels[i]: float(level) for i, level in zip(positions, levels.values(), strict=True)}
 
     def _gates(self) -> Gates:
-        labels = self.classes_.tolist()
+        """Return the numbers in force, which may have been put in by hand, as arrays and floats."""
+        labels, levels, watch = self.classes_.tolist(), self.thresholds_, self.watch_
+        thresholds = levels.values() if list(levels) == labels else map(levels.__getitem__, labels)
+        watches = map(watch.get, labels, repeat(math.inf)) if watch else repeat(math.inf, len(labels))
         return Gates(
-            thresholds=np.array([self.thresholds_[label] for label in labels]),
-            watch=np.array([self.watch_.get(label, math.inf) for label in labels]),
-            margin=self.margin_,
-            max_entropy=self.max_entropy_,
-            escalate_entropy=self.escalate_entropy_,
+            thresholds=np.fromiter(thresholds, float),
+            watch=np.fromiter(watches, float),
+            margin=_as_float(self.margin_),
+            max_entropy=_as_float(self.max_entropy_),
+            escalate_entropy=_as_float(self.escalate_entropy_),
             watch_order=self.watch_order_,
         )
+
+
+def _as_float(number: Any) -> float | None:
+    return None if number is None else float(number)

@@ -20,14 +20,16 @@ FORMS = [("f4", "C"), ("f4", "F"), ("f8", "C"), ("f8", "F")]
 forms = st.sampled_from(FORMS)
 
 
-def assert_same_routes(policy, proba):
-    """Assert the routes of the kernel, also where the plain code would be quicker, to be those of the plain code."""
+def assert_same_routes(policy, proba, mosts=(-1, np.inf)):
+    """Assert the routes of kernel and of few rows, also where the other is quicker, to be those of the plain code."""
     expected = np.array(ROUTES)[policy.decide(check_rows(proba, "proba")).route]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_gate_kernel, "FEW_ROWS", -1)
-        found = fast_routes(policy, proba)
-    assert found.dtype == expected.dtype
-    assert_array_equal(found, expected)
+    for most in mosts:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_gate_kernel, "FEW_ROWS", most)
+            patch.setattr(_gate_kernel, "FEW_CELLS", most)
+            found = fast_routes(policy, proba)
+        assert found.dtype == expected.dtype
+        assert_array_equal(found, expected)
 
 
 @unhurried
@@ -121,6 +123,7 @@ def test_blocks_do_not_show(monkeypatch, n_classes, order, extra):
 
 @pytest.mark.parametrize("extra", [0, 1, 2])
 def test_a_row_that_the_plain_code_measures_alone_falls_as_it_lets_it(monkeypatch, extra):
+    # Few rows are never more than it measures at once.
     n_classes, rng = 77, np.random.default_rng(8)
     for module in ("skroute.routing._signals", "skroute.routing._gate_kernel"):
         monkeypatch.setattr(f"{module}.BLOCK_CELLS", 32 * n_classes)
@@ -129,7 +132,7 @@ def test_a_row_that_the_plain_code_measures_alone_falls_as_it_lets_it(monkeypatc
         proba = np.asfortranarray(rng.dirichlet(np.full(n_classes, 0.7), 64 + extra))
         level = float(measure(proba).entropy[-1]) + SLACK
         for value in (math.nextafter(level, -1), level, math.nextafter(level, 2)):
-            assert_same_routes(Gates(never, unwatched, None, None, value, "after"), proba)
+            assert_same_routes(Gates(never, unwatched, None, None, value, "after"), proba, mosts=[-1])
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])

@@ -1,0 +1,106 @@
+"""The routes of rows so few that NumPy's calls cost more than what they compute: all are measured, by few calls.
+
+The numbers are those of `Gates.decide`, but nothing is kept of a row beside its route, and the sums that tell whether
+rows are probabilities are those that their entropies need.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skroute._rows import bits_of, checked, row_sums
+from skroute.routing._gates import AUTO, CLARIFY, ESCALATE, SLACK, WATCH, Gates
+from skroute.routing._signals import entropy_signal
+
+__all__ = ["few_routes"]
+
+# From so many values on, an entropy by logarithms that NumPy takes many at a time is worth the question whether it is
+# exact enough. It errs by less than 1e-11, as does the plain code.
+MANY_VALUES, NOISE = 1000, 1e-10
+ONE = bits_of(np.ones(1))[0]
+
+
+def few_routes(gates: Gates, values: NDArray[np.floating], name: str = "proba") -> NDArray[np.intp]:
+    """Check rows and return the codes of their routes, the same as those of `gates.decide`.
+
+    Parameters
+    ----------
+    gates : Gates
+    values : ndarray of shape (n_samples, n_classes)
+        float32 or float64, in any layout, at least one row, not checked yet. It is not written to.
+    name : str, default="proba"
+        What the messages call the matrix.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If a row is not finite, leaves [0, 1] or does not sum to one. The message names the first such row.
+    """
+    proba, sums = _checked(values, name)
+    top = proba.argmax(axis=1)
+    route = np.full(len(proba), CLARIFY)
+    entropy = _entropy(gates, proba, sums)
+    if entropy is not None and gates.escalate_entropy is not None:
+        route[entropy >= gates.escalate_entropy - SLACK] = ESCALATE
+    fired, elsewhere = _watches(gates, proba, top)
+    if fired is not None:
+        route[fired] = WATCH
+    proba.partition(proba.shape[1] - 2, axis=1)
+    confidence = proba[:, -1]
+    passed = confidence >= gates.thresholds.take(top)
+    if gates.margin is not None:
+        passed &= confidence - proba[:, -2] >= gates.margin - SLACK
+    if entropy is not None and gates.max_entropy is not None:
+        passed &= entropy <= gates.max_entropy + SLACK
+    if elsewhere is not None:
+        passed &= ~elsewhere
+    route[passed] = AUTO
+    return route
+
+
+def _checked(values: NDArray[np.floating], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a copy of the rows, checked, and their sums."""
+    proba: NDArray[np.float64] = values.astype(np.float64)
+    # Floats in [0, 1] have no larger bits than one has; a sign, a NaN and what exceeds one all do.
+    if np.maximum.reduce(bits_of(proba), axis=None) > ONE:
+        proba = checked(proba, row_sums(proba), within=False, values=values, name=name)
+    sums: NDArray[np.float64] = np.add.reduce(proba, axis=1)
+    return checked(proba, sums, within=True, values=values, name=name), sums
+
+
+def _entropy(gates: Gates, proba: NDArray[np.float64], sums: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return entropies that lie on the same side of every level as those of the plain code; None if nothing asks."""
+    levels = [level for level in (gates.max_entropy, gates.escalate_entropy) if level is not None]
+    if not levels:
+        return None
+    if proba.size >= MANY_VALUES:
+        # What is added to keep off log 0 is lost in the digits of all p that count.
+        terms = np.log(proba + np.finfo(np.float64).tiny)
+        terms *= proba
+        rough: NDArray[np.float64] = (np.log(sums) - row_sums(terms) / sums) / math.log(proba.shape[1])
+        if np.abs(rough - np.array(levels)[:, np.newaxis]).min() > NOISE:
+            return rough
+    return entropy_signal(proba, sums)
+
+
+def _watches(
+    gates: Gates, proba: NDArray[np.float64], top: NDArray[np.intp]
+) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
+    """Return for which rows a watch fired, and for which one forbids to auto-route; None: for none."""
+    watched = np.isfinite(gates.watch).nonzero()[0]
+    if not watched.size or gates.watch_order == "flag":
+        return None, None
+    # By columns: NumPy's reductions of short rows pay for every row.
+    fires = proba.T[watched] >= gates.watch[watched, np.newaxis]
+    fired: NDArray[np.bool_] = np.logical_or.reduce(fires, axis=0)
+    if gates.watch_order == "after":
+        return fired, None
+    on_top = watched[:, np.newaxis] == top
+    if gates.watch_order == "top":
+        return np.logical_or.reduce(fires & on_top, axis=0), None
+    return fired, np.logical_or.reduce(fires & ~on_top, axis=0)
