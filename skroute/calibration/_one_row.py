@@ -60,11 +60,17 @@ def shares_of_row(proba: Row) -> Row:
 
 def tempered_row(scores: Row, floor: float | None, beta: float) -> Row:
     """Return the softmax of logits, or of the logarithms of probabilities to which a floor was added, by one slope."""
-    if floor is not None:
-        scores = [math.log(p) if p > 0.0 else -math.inf for p in [max(score, 0.0) + floor for score in scores]]
-    # Before they are multiplied: a product of large scores is not finite.
-    largest = max(scores)
-    return softmax_row([beta * (score - largest) for score in scores])
+    # The largest first: products of large scores are not finite, and powers of small probabilities are zero.
+    if floor is None:
+        largest = max(scores)
+        return softmax_row([beta * (score - largest) for score in scores])
+    floored = [score + floor if score > 0.0 else floor for score in scores]
+    largest = max(floored)
+    if largest <= 0.0:
+        return [1.0 / len(scores)] * len(scores)
+    powers = [(p / largest) ** beta for p in floored]
+    total = sum(powers)
+    return [power / total for power in powers]
 
 
 def softmax_row(logits: Row) -> Row:

@@ -146,15 +146,11 @@ class TemperatureCalibrator(BaseEstimator):
         return self.from_proba_ and self.floor > 0.0 and -self.beta_ * np.log(self.floor) < MOST_LOG
 
     def _write_powers(self, scores: NDArray[np.float64], proba: NDArray[np.float64]) -> bool:
-        # softmax(beta * log(p)) without the search for the largest of each row.
-        if bits_of(scores).max() <= BITS_OF_ONE:
-            # No sign, NaN or infinity: all of these have larger bits.
-            np.add(scores, self.floor, out=proba)
-        elif np.isfinite(scores).all():
-            np.maximum(scores, 0.0, out=proba)
-            proba += self.floor
-        else:
-            return False
+        # softmax(beta * log(p)) without the search for the largest of each row. What has a sign, exceeds one or is not
+        # finite has larger bits than one.
+        if bits_of(scores).max() > BITS_OF_ONE:
+            return self._write_softmax(scores, proba)
+        np.add(scores, self.floor, out=proba)
         np.log2(proba, out=proba)
         proba *= self.beta_
         np.exp2(proba, out=proba)
@@ -203,6 +199,9 @@ def _write_logits(scores: NDArray[np.float64], logits: NDArray[np.float64], from
     if from_proba:
         np.maximum(scores, 0.0, out=logits)
         logits += floor
+        if floor == 0.0:
+            # A row of zeros says nothing.
+            logits[~(logits > 0.0).any(axis=1)] = 1.0
         with np.errstate(divide="ignore"):
             # Without a floor, the logarithm of an exact zero is -inf, as meant.
             np.log(logits, out=logits)

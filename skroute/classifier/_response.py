@@ -1,6 +1,7 @@
 """Rows of any container, and the scores of any classifier in one form: one column for every class."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,10 +60,15 @@ def _n_rows(value: Any) -> int | None:
 
 def response_name(estimator: Any, proba_first: bool = False) -> str:
     """Return the method that gives the scores: decision_function before predict_proba, as in scikit-learn."""
-    names = ["predict_proba", "decision_function"] if proba_first else ["decision_function", "predict_proba"]
+    return _response(estimator, proba_first)[0]
+
+
+def _response(estimator: Any, proba_first: bool) -> tuple[str, Callable[[Any], Any]]:
+    names = ("predict_proba", "decision_function") if proba_first else ("decision_function", "predict_proba")
     for name in names:
-        if hasattr(estimator, name):
-            return name
+        method = getattr(estimator, name, None)
+        if method is not None:
+            return name, method
     raise ValueError(
         f"The 'estimator' parameter of RoutingClassifier must have decision_function or predict_proba; "
         f"{type(estimator).__name__} has neither."
@@ -89,29 +95,34 @@ def scores(estimator: Any, X: Any, classes: NDArray[Any], proba_first: bool = Fa
         Probabilities or decision values. A one-dimensional decision value d becomes (-d/2, d/2), whose difference,
         and so whose softmax, is that of the logit d. They may be the classifier's own array: not to be written to.
     """
-    name = response_name(estimator, proba_first)
-    values = np.asarray(getattr(estimator, name)(X), dtype=np.float64)
+    name, method = _response(estimator, proba_first)
+    values = np.asarray(method(X), dtype=np.float64)
     known = getattr(estimator, "classes_", None)
     if known is None:
         raise ValueError(f"{type(estimator).__name__} must have classes_ once fitted, as every classifier does.")
     known = np.asarray(known)
     if values.ndim == 1 and len(known) == 2:
         values = np.column_stack([-values / 2.0, values / 2.0])
-    owner = f"{type(estimator).__name__}.{name}"
-    last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-    if name == "decision_function" and len(known) > 2 and getattr(last, "decision_function_shape", "ovr") == "ovo":
-        # For three classes the three pairs could not be told from the three classes.
-        raise ValueError(f"{owner} gives a value a pair of classes; set decision_function_shape='ovr'.")
-    if _n_rows(X) not in (None, len(values)):
-        raise ValueError(f"{owner} must give one row a row of X: {_n_rows(X)} rows, got {len(values)}.")
-    if values.ndim != 2 or values.shape[1] != len(known):
-        raise ValueError(f"{owner} must give one column for each of its {len(known)} classes, got {values.shape}.")
+    n_rows = _n_rows(X)
+    if name == "decision_function" and len(known) > 2:
+        last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+        if getattr(last, "decision_function_shape", "ovr") == "ovo":
+            # For three classes the three pairs could not be told from the three classes.
+            _refuse(estimator, name, "gives a value a pair of classes; set decision_function_shape='ovr'")
+    if n_rows is not None and n_rows != len(values):
+        _refuse(estimator, name, f"must give one row a row of X: {n_rows} rows, got {len(values)}")
+    if values.shape != (len(values), len(known)):
+        _refuse(estimator, name, f"must give one column for each of its {len(known)} classes, got {values.shape}")
     if not all_finite(values):
         row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
-        raise ValueError(f"{owner} must give finite scores; row {row} holds {values[row].tolist()}.")
+        _refuse(estimator, name, f"must give finite scores; row {row} holds {values[row].tolist()}")
     # As lists, which of few classes takes a fraction of a comparison of arrays.
     if known.tolist() == classes.tolist():
         return values
     placed = np.full((len(values), len(classes)), np.nan)
     placed[:, label_positions(known.tolist(), classes, f"{type(estimator).__name__}.classes_")] = values
     return placed
+
+
+def _refuse(estimator: Any, name: str, complaint: str) -> NoReturn:
+    raise ValueError(f"{type(estimator).__name__}.{name} {complaint}.")

@@ -53,7 +53,8 @@ class BasePolicy(PolicyNumbers):
         require_fitted(self)
         if not self._follows_gates():
             return NAMES[self._decision(proba).route]
-        values, _ = check_proba(proba, classes=self.classes_, fitted=True, rows=False)
+        plain = type(proba) is np.ndarray and proba.dtype == np.float64 and proba.shape == (1, len(self.classes_))
+        values = proba if plain else check_proba(proba, classes=self.classes_, fitted=True, rows=False)[0]
         if len(values) == 1 and values.shape[1] <= MOST_CLASSES:
             # float32 is widened without change of value.
             code = route_of_row(self, values[0].tolist())

@@ -1,16 +1,10 @@
 """The routes of many rows in one pass: what the plain definition says of every row, at a fraction of its work.
 
-The plain definition, `Gates.decide`, measures everything of every row. A route needs less. With K classes, a row that
-sums to s, and the share p = max / s of its top class, entropy is Schur-concave: it lies between its value with the rest
-packed into as few atoms as fit and its value with the rest spread evenly, and both fall as p grows (`_audit` has the
-closed forms). So each entropy gate has two cut points:
-
-    below the first, every row's entropy is over the level;    from the second on, every row's is under it.
-
-The runner-up lies between (s - max) / (K - 1) and s - max, which gives the margin gate its two cut points. Most rows
-fall outside these bands, so that their confidence alone decides. Of the others the entropy is computed in float32, with
-a proven bound on its error, and rows that are closer to a level than the bound are left to the plain code. No route
-depends on an approximation, then: a row is decided by an inequality with room to spare, or by the plain code itself.
+The plain definition, `Gates.decide`, measures everything of every row. A route needs less: most rows lie outside the
+cut points of the gates (`_cut_points`), so that their confidence alone decides. Of the others the entropy is computed
+in float32, with a proven bound on its error, and rows that are closer to a level than the bound are left to the plain
+code. No route depends on an approximation, then: a row is decided by an inequality with room to spare, or by the plain
+code itself.
 """
 
 import math
@@ -21,9 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._rows import SUM_SLACK
 from skroute._top_blocks import MOST_COLUMNS, TopBlock, top_blocks
-from skroute.routing._audit import entropy_needs, entropy_sure
+from skroute.routing._cut_points import HALF, entropy_cuts, margin_cuts
 from skroute.routing._few_rows import few_routes
 from skroute.routing._gates import AUTO, CLARIFY, ESCALATE, ROUTES, SLACK, WATCH, Gates
 from skroute.routing._signals import BLOCK_CELLS, entropy_signal
@@ -38,13 +31,6 @@ FEW_ROWS = 1200
 CELLS, LONG_CELLS, MOST_ROWS = 1 << 18, 1 << 20, 1 << 15
 # Beyond one watched class, and one more for so many classes, all columns are compared at once.
 SPARSE = 8
-# A checked row sums to one within SUM_SLACK. The rest covers the rounding of its sum.
-SPREAD = SUM_SLACK + 1e-5
-HALF = (1.0 + SPREAD) / 2.0
-# The bounds of the entropy are known to 1e-8, the entropies that the plain code computes to 1e-11; gates have a slack
-# of 1e-12.
-NOISE = 1e-7
-
 NAMES = np.array(ROUTES)
 
 
@@ -112,27 +98,6 @@ def routes_of_parts(
     return routes
 
 
-@lru_cache(maxsize=1024)
-def _entropy_cuts(level: float | None, n_classes: int) -> tuple[float, float]:
-    """Return the confidence below which every entropy is over the level, and from which every one is under it.
-
-    Confidence is as given and the bounds hold for shares, which differ from it by the sum of the row. A gate that is
-    switched off, level None, is never in doubt.
-    """
-    if level is None:
-        return 0.0, 0.0
-    low, high = entropy_needs(level + NOISE, n_classes), entropy_sure(level - NOISE, n_classes)
-    return low * (1.0 - SPREAD), high * (1.0 + SPREAD)
-
-
-def _margin_cuts(level: float | None, n_classes: int) -> tuple[float, float]:
-    """Return the confidence below which every margin is under the level, and from which every one reaches it."""
-    if level is None or level <= 0.0:
-        return 0.0, 0.0
-    # max - (s - max) / (K - 1) < level  and  max - (s - max) >= level, at the sum s that asks for most.
-    return ((level - NOISE) * (n_classes - 1) + 1.0 - SPREAD) / n_classes, (level + 1.0 + SPREAD) / 2.0
-
-
 def _at_least(levels: NDArray[np.float64], dtype: np.dtype[np.floating]) -> NDArray[np.floating]:
     """Return the least numbers of the type that reach the levels: p >= level says the same of either."""
     rounded: NDArray[np.floating] = levels.astype(dtype)
@@ -155,8 +120,8 @@ class _Kernel:
 
     def _set_levels(self, dtype: np.dtype[np.floating]) -> None:
         gates, n_classes = self.gates, self.n_classes
-        entropy_low, entropy_sure = _entropy_cuts(gates.max_entropy, n_classes)
-        margin_low, self.margin_sure = _margin_cuts(gates.margin, n_classes)
+        entropy_low, entropy_sure = entropy_cuts(gates.max_entropy, n_classes)
+        margin_low, self.margin_sure = margin_cuts(gates.margin, n_classes)
         # A row that is under the `least` of its top class is not auto-routed; one that reaches it, and `sure` as well,
         # passes all gates.
         self.least = _at_least(np.maximum(gates.thresholds, max(entropy_low, margin_low)), dtype)
@@ -168,7 +133,7 @@ class _Kernel:
         # looking at the columns of those few is quicker than finding out what is on top.
         self.by_exception = bool(levels[0] > HALF) and 2 * self.exceptions.size <= n_classes + 1
         # Below the first every row escalates, if it gets so far; from the second on none does.
-        self.escalates, self.settled = _entropy_cuts(gates.escalate_entropy, n_classes)
+        self.escalates, self.settled = entropy_cuts(gates.escalate_entropy, n_classes)
 
     def _set_watches(self, dtype: np.dtype[np.floating]) -> None:
         watched = np.isfinite(self.gates.watch) & (self.gates.watch_order != "flag")

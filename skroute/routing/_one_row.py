@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from skroute._rows import SUM_TOLERANCE
+from skroute.routing._cut_points import entropy_cuts
 from skroute.routing._gates import AUTO, CLARIFY, ESCALATE, SLACK, WATCH
 from skroute.routing._policy_numbers import PolicyNumbers
 
@@ -43,26 +45,39 @@ def route_of_row(policy: PolicyNumbers, row: Sequence[float]) -> int | None:
     passed: bool = confidence >= float(policy.thresholds_[labels[top]])
     if passed and policy.margin_ is not None:
         passed = confidence - sorted(row)[-2] >= float(policy.margin_) - SLACK
-    fired, order = [], policy.watch_order_
-    if policy.watch_ and order != "flag":
-        watched = [(labels.index(label), level) for label, level in policy.watch_.items() if label in labels]
-        fired = [c for c, level in watched if row[c] >= float(level)]
-        if order == "top":
-            fired = [top] if top in fired else []
-        elif order == "before" and fired and fired != [top]:
-            passed = False
-    # Only where its gates are reached does the entropy matter.
-    escalates = False
-    most, escalation = policy.max_entropy_, policy.escalate_entropy_
-    wanted = [most if passed else None, None if fired else escalation]
-    if wanted != [None, None]:
-        entropy = (math.log(total) - sum([p * math.log(p) for p in row if p > 0.0]) / total) / math.log(len(row))
-        if any(level is not None and abs(entropy - level) < NOISE for level in wanted):
+    fired = _fired(policy, labels, row, top) if policy.watch_ else []
+    if policy.watch_order_ == "before" and fired and fired != [top]:
+        passed = False
+    if passed and policy.max_entropy_ is not None:
+        over = _exceeds(row, total, confidence, float(policy.max_entropy_))
+        if over is None:
             return None
-        passed = passed and (most is None or entropy < most)
-        escalates = escalation is not None and entropy > escalation
+        passed = not over
     if passed:
         return AUTO
     if fired:
         return WATCH
-    return ESCALATE if escalates else CLARIFY
+    if policy.escalate_entropy_ is None:
+        return CLARIFY
+    over = _exceeds(row, total, confidence, float(policy.escalate_entropy_))
+    return None if over is None else ESCALATE if over else CLARIFY
+
+
+def _fired(policy: PolicyNumbers, labels: list[Any], row: Sequence[float], top: int) -> list[int]:
+    """Return the positions of the watches that fired and count."""
+    if policy.watch_order_ == "flag":
+        return []
+    watched = [(labels.index(label), level) for label, level in policy.watch_.items() if label in labels]
+    fired = [c for c, level in watched if row[c] >= float(level)]
+    if policy.watch_order_ == "top":
+        return [top] if top in fired else []
+    return fired
+
+
+def _exceeds(row: Sequence[float], total: float, confidence: float, level: float) -> bool | None:
+    """Return whether the entropy is over a level; None where it is too close to it to tell."""
+    if confidence >= entropy_cuts(level, len(row))[1]:
+        return False
+    log = math.log
+    distance = (log(total) - sum([p * log(p) for p in row if p > 0.0]) / total) / log(len(row)) - level
+    return None if abs(distance) < NOISE else distance > 0.0

@@ -139,6 +139,16 @@ def test_without_a_floor_exact_zeros_keep_probability_zero():
     assert_allclose(calibrated.sum(axis=1), 1.0)
 
 
+@pytest.mark.parametrize("floor", [0.0, 1e-3])
+@pytest.mark.parametrize("n_rows", [1, 5])
+def test_rows_that_are_no_probabilities_have_some_all_the_same(sample, floor, n_rows):
+    scores, y, _ = sample(3)
+    calibrator = TemperatureCalibrator(floor=floor, kind="proba").fit(softmax(scores, axis=1), y)
+    calibrator.beta_ = 50.0
+    for row, expected in (([0.0, 0.0, 0.0], [1 / 3] * 3), ([1e300, 1.0, 0.0], [1.0, 0.0, 0.0])):
+        assert_allclose(calibrator.predict_proba([row] * n_rows), [expected] * n_rows, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("scores", "y", "classes", "message"),
     [
