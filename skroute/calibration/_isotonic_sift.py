@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
+from skroute._rows import places_of
 from skroute.calibration._cells import BELOW_ONE, LEAST_REACH, cells_of
 
 __all__ = ["Sifted", "sift"]
@@ -71,15 +72,15 @@ def sift(scores: NDArray[np.float64], positive: NDArray[np.bool_], weight: NDArr
     n_cells = min(int(_power_of_two(np.array(len(scores) / FIRST_ROWS))), MOST_FIRST)
     scale = n_cells * (BELOW_ONE / reach)
     size = BLOCK_ROWS * n_cells
-    sums = np.zeros((2, n_cells), dtype=np.intp)
+    counts = np.zeros(2 * n_cells, dtype=np.intp)
     cell_of_row = np.empty(len(values), dtype=np.min_scalar_type(MOST_FIRST - 1))
     for block, cell in cells_of(values, low, scale, size):
         cell_of_row[block] = cell
-        sums += _sums(cell, positive[block], None if weight is None else weight[block], n_cells)
-    slot_of_cell, sums = _sieve(sums, np.zeros_like(sums))
+        counts += _counts(cell, positive[block], None if weight is None else weight[block], n_cells)
+    slot_of_cell, sums = _sieve(counts.reshape(-1, 2).T, np.zeros((2, n_cells), dtype=np.intp))
     is_open = slot_of_cell >= 0
     blocks = range(0, len(values), size)
-    rows = np.concatenate([start + np.flatnonzero(is_open.take(cell_of_row[start : start + size])) for start in blocks])
+    rows = np.concatenate([start + places_of(is_open.take(cell_of_row[start : start + size])) for start in blocks])
     place = (values.take(rows) - low) * scale
     part = place.astype(np.intp)
     slot = slot_of_cell.take(part)
@@ -141,9 +142,16 @@ def _sums(
     cell: NDArray[np.intp], positive: NDArray[np.bool_], weight: NDArray[np.float64] | None, n_cells: int
 ) -> NDArray[np.intp]:
     """Return the weights of zeros and of ones in every cell, shape (2, n_cells)."""
+    return _counts(cell, positive, weight, n_cells).reshape(-1, 2).T
+
+
+def _counts(
+    cell: NDArray[np.intp], positive: NDArray[np.bool_], weight: NDArray[np.float64] | None, n_cells: int
+) -> NDArray[np.intp]:
+    """Return the weights of zeros and of ones in every cell, one beside the other, shape (2 * n_cells,)."""
     key = cell << 1
     key += positive
-    return np.bincount(key, weight, 2 * n_cells).reshape(-1, 2).T.astype(np.intp, copy=False)
+    return np.bincount(key, weight, 2 * n_cells).astype(np.intp, copy=False)
 
 
 def _sieve(sums: NDArray[np.intp], left_out: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
