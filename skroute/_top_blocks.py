@@ -23,6 +23,8 @@ MANY_ROWS = 8 * STRIP
 # Values that are looked at several times in turn, while they stay in the cache: those that are turned into columns, and
 # those of long rows, where each turn costs more calls.
 SHORT_PART, LONG_PART = 2**16, 2**17
+# Rows of a part of columns: fewer of them leave too little to be read in one go.
+LEAST_PART = 2048
 # Values of a block of long rows: each block costs some calls.
 LONG_BLOCK = 2**20
 
@@ -125,7 +127,7 @@ class _Scan:
 
     def _by_column(self, block: NDArray[np.floating]) -> None:
         self.columns = block.T
-        for part in _parts(len(block), max(SHORT_PART // block.shape[1], STRIP)):
+        for part in _parts(len(block), max(SHORT_PART // block.shape[1], LEAST_PART)):
             self.sums[part] = row_sums(block[part])
             np.maximum.reduce(bits_of(self.columns[:, part]), axis=0, out=self.largest[part])
 

@@ -156,7 +156,7 @@ class _Kernel:
         # wait for the outcome of every row, as a choice would.
         route = np.subtract(np.int8(CLARIFY), (CLARIFY - ESCALATE) * escalates.view(np.int8))
         if self.watched.size:
-            fired, elsewhere = self._watches(block)
+            fired, elsewhere = self._watches(block, passes)
             np.minimum(route, np.subtract(np.int8(CLARIFY), (CLARIFY - WATCH) * fired.view(np.int8)), out=route)
             undecided &= ~fired
             if self.holds_back:
@@ -187,8 +187,8 @@ class _Kernel:
                 passes &= ((column < self.common) | (column >= level)).reshape(-1)
         return passes
 
-    def _watches(self, block: TopBlock) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return for which rows a watch fired, and for which it did for a class that is not on top."""
+    def _watches(self, block: TopBlock, passes: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return for which rows a watch fired, and which of those that pass it holds back if any may."""
         if not self.picked:
             on_top: NDArray[np.bool_] = block.confidence >= self.watch.take(block.top)
             if self.only_top:
@@ -196,10 +196,12 @@ class _Kernel:
             count = self._count(block)
             return count > 0, count > on_top.view(np.int8)
         fired, elsewhere = np.zeros((2, len(block.values)), dtype=bool)
-        unsure = block.confidence <= HALF
+        unsure = passes & (block.confidence <= HALF)
         for c, column in block.picked.items():
             fires = column >= self.watch[c]
             fired |= fires
+            if not self.holds_back:
+                continue
             below = column < block.confidence
             below &= fires
             elsewhere |= below
@@ -207,7 +209,8 @@ class _Kernel:
             fires ^= below
             fires &= unsure
             rows = np.flatnonzero(fires)
-            elsewhere[rows] |= self._take(block.values, rows).argmax(axis=1) != c
+            if rows.size:
+                elsewhere[rows] |= self._take(block.values, rows).argmax(axis=1) != c
         return fired, elsewhere
 
     def _count(self, block: TopBlock) -> NDArray[np.integer]:
@@ -219,8 +222,10 @@ class _Kernel:
         return count.reshape(-1)
 
     def _take(self, block: NDArray[np.floating], rows: NDArray[np.intp]) -> NDArray[np.floating]:
-        """Return some rows in the layout of all."""
-        return block.T.take(rows, axis=1).T if self.by_column else block.take(rows, axis=0)
+        """Return some rows: by columns, or one after the other, whichever is quicker."""
+        if not self.by_column:
+            return block.take(rows, axis=0)
+        return block.T.take(rows, axis=1).T if self.n_classes <= MOST_COLUMNS else block[rows]
 
     def _settle(
         self,
@@ -253,8 +258,8 @@ class _Kernel:
             # Sums along columns add one column after the other, sums along rows, and of a single row, in pairs. So that
             # the last bit is that of the plain code too, a row of columns is measured in company.
             company = np.append(rows, rows[:1]) if self.by_column else rows
-            exact = entropy_signal(self._take(block, company).astype(np.float64, copy=False))
-            entropy[rows] = exact[: rows.size]
+            values = self._take(block, company).astype(np.float64, order="F" if self.by_column else "C")
+            entropy[rows] = entropy_signal(values)[: rows.size]
         return entropy
 
 
