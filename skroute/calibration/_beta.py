@@ -14,6 +14,8 @@ from skroute.calibration._scores import check_one_vs_rest, is_proba
 __all__ = ["BetaCalibrator"]
 
 MAX_STEPS = 100
+# Rows from which neighbours are merged to find a start, and how many of them.
+MANY_ROWS, NEIGHBOURS = 2**11, 2**4
 # Probabilities closer than this to 0 or 1 count as this far from them, so that their logarithms are finite.
 LEAST_PROBA = 1e-12
 IDENTITY = np.array([1.0, 1.0, 0.0])
@@ -28,6 +30,13 @@ class _Rows(NamedTuple):
     design: NDArray[np.float64]
     positive: NDArray[np.float64]
     negative: NDArray[np.float64]
+
+    def coarse(self) -> "_Rows":
+        """Return one row for every few neighbours: their mean features, and the sums of their weights."""
+        starts = np.arange(0, len(self.positive), NEIGHBOURS)
+        weight = (self.positive + self.negative)[:, np.newaxis]
+        design = np.add.reduceat(weight * self.design, starts) / np.add.reduceat(weight, starts)
+        return _Rows(design, np.add.reduceat(self.positive, starts), np.add.reduceat(self.negative, starts))
 
 
 class BetaCalibrator(OneClassCalibrator):
@@ -186,25 +195,26 @@ def _fit_columns(rows: _Rows, free: list[int]) -> NDArray[np.float64]:
     design = rows.design[:, free]
     total = rows.positive + rows.negative
     parameters = np.zeros(3)
-    parameters[free] = IDENTITY[free]
+    # Means of neighbours are enough to all but find the optimum.
+    parameters[free] = (_fit_columns(rows.coarse(), free) if len(total) >= MANY_ROWS else IDENTITY)[free]
     value = _loss(rows, parameters)
     for _ in range(MAX_STEPS):
         raw = rows.design @ parameters
         # Written so that neither residual cancels where rows are fitted all but perfectly.
-        residual = rows.negative * expit(raw) - rows.positive * expit(-raw)
+        of_class, of_others = expit(raw), expit(-raw)
+        residual = rows.negative * of_class - rows.positive * of_others
         gradient = design.T @ residual + RIDGE * (parameters - IDENTITY)[free]
-        curvature = total * expit(raw) * expit(-raw)
+        curvature = total * of_class * of_others
         step = np.zeros(3)
         step[free] = np.linalg.solve((design * curvature[:, None]).T @ design + RIDGE * np.eye(len(free)), gradient)
         decrease = float(gradient @ step[free])
         length = 1.0
         # The slack is what rounding may add to a sum: near the optimum, full steps must pass.
-        while _loss(rows, parameters - length * step) > value * (1.0 + 1e-12) - 1e-4 * length * decrease:
+        while (shorter := _loss(rows, parameters - length * step)) > value * (1.0 + 1e-12) - 1e-4 * length * decrease:
             length /= 2.0
             if length < 1e-9:
                 return parameters
-        parameters = parameters - length * step
-        value = _loss(rows, parameters)
+        parameters, value = parameters - length * step, shorter
         # Newton squares the error, so what is left after this step is nothing.
         if decrease <= 1e-20 * value:
             break

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
@@ -105,7 +106,8 @@ def cross_fit(
     runs but not what it returns, and the digest is for the cache.
     """
     jobs: list[tuple[Any, Any]] = [*splits] if ensemble else [*splits, (np.arange(len(y)), None)]
-    fits = Parallel(n_jobs=n_jobs)(
+    # A frozen classifier is only asked: threads share it and its rows, where processes would get copies of both.
+    fits = Parallel(n_jobs=n_jobs, require="sharedmem" if isinstance(estimator, FrozenEstimator) else None)(
         delayed(_fit_fold)(
             clone(estimator), X, y, train, test, classes, proba_first, fit_params, subtask(context, "fold"), owner
         )

@@ -1,3 +1,4 @@
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -342,6 +343,16 @@ def test_parallel_folds_give_the_same_result(data):
     X, y, _ = data()
     with sklearn.config_context(assume_finite=True):
         proba = [logistic(n_jobs=n_jobs, cv=3).fit(X, y).predict_proba(X) for n_jobs in (None, 2)]
+    assert_array_equal(*proba)
+
+
+def test_a_frozen_classifier_is_shared_by_threads_and_never_copied(data):
+    X, y, _ = data()
+    classifier = LogisticRegression().fit(X, y)
+    # No process could be sent this.
+    classifier.lock = threading.Lock()
+    frozen = FrozenEstimator(classifier)
+    proba = [RoutingClassifier(frozen, n_jobs=n_jobs).fit(X, y).predict_proba(X) for n_jobs in (1, 2)]
     assert_array_equal(*proba)
 
 
