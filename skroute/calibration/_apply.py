@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from skroute._rows import row_sums
+from skroute._top_blocks import MANY_ROWS, STRIP
 
 __all__ = [
     "CheckedMap",
@@ -62,7 +63,10 @@ def all_finite(values: NDArray[np.float64]) -> bool:
 
 def block_rows(n_columns: int) -> int:
     """Return the number of rows of a block."""
-    return max(BLOCK // n_columns // MULTIPLE * MULTIPLE, LEAST_ROWS)
+    n_rows = BLOCK // n_columns
+    # Whole strips, where there are many: gates that read the block next would make a block of what is left over.
+    multiple = STRIP if n_rows >= MANY_ROWS else MULTIPLE
+    return max(n_rows // multiple * multiple, LEAST_ROWS)
 
 
 def spread_rows(values: NDArray[Any], n_rows: int) -> NDArray[Any]:
