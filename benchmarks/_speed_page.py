@@ -22,8 +22,8 @@ one thread. MB is the most that is held at once beyond the inputs; for gates and
 machine is shared.
 
 The goals of the gates are for float64 in C order, against partition and np.log; other types, layouts and peers are
-told beside it. Small inputs are to be no slower than the plain code of the library itself; where it is that very code
-that runs, there is no goal, and the ratio is 1 give or take the noise.
+told beside it. Small inputs are to be no slower than the plain definition of the library itself, which checks its rows
+as well; code by hand, which does not, stands beside it.
 
 Goals in sorts, those of isotonic fits and those against the partition of the gates by hand depend on how fast NumPy
 sorts. On some processors it sorts several times slower with its AVX-512 code than with that switched off

@@ -21,9 +21,7 @@ from scipy.special import entr
 from skroute import RoutePolicy
 from skroute._rows import clean_blocks
 from skroute.exceptions import DeadGateWarning
-from skroute.routing._gate_kernel import FEW_CELLS, FEW_ROWS
 from skroute.routing._gates import ROUTES
-from skroute.routing._one_row import MOST_CLASSES
 
 # Rows, classes, and the goals, for float64 in C order: times faster than partition and np.log; at most so many reads.
 SIZES = [(2_000_000, 3, 6, 15), (500_000, 20, 5, 8), (200_000, 77, 7, 4), (20_000, 1000, 9, 2.6)]
@@ -133,17 +131,13 @@ def time_gates(
 
 
 def time_small(n_rows: int, n_classes: int, n_rounds: int) -> list[dict[str, Any]]:
-    """Compare with the plain path of the library itself, on inputs for which speed is a matter of calls.
+    """Compare with the plain definition of the library, on inputs for which speed is a matter of calls.
 
-    No goal where it is this very path that is taken; nor against code by hand, which checks nothing, while of a few
-    rows a check takes longer than the gates.
+    Code by hand, which checks nothing, stands beside without a goal: of a few rows a check takes as long as the gates.
     """
     proba, policy = make_proba(n_rows, n_classes, "f8", "C"), make_policy(n_classes)
     names, repeats = np.array(ROUTES), max(1, 20_000 // (n_rows * n_classes + 500))
-
     plain = "plain code of the library"
-    alone = n_rows == 1 and n_classes <= MOST_CLASSES
-    plain_path = n_rows <= FEW_ROWS and proba.size <= FEW_CELLS and not alone
     return compare(
         f"gates, {n_rows} x {n_classes} f8 C-order",
         repeated(lambda: policy.decide(proba), repeats),
@@ -152,7 +146,7 @@ def time_small(n_rows: int, n_classes: int, n_rounds: int) -> list[dict[str, Any
             "partition and np.log": repeated(lambda: plain_routes(proba, policy, log_entropy), repeats),
         },
         3 * n_rounds,
-        goals={} if plain_path else {plain: 1},
+        goals={plain: 1},
         repeats=repeats,
     )
 
