@@ -10,16 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from skroute._rows import check_rows, check_unit, two_columns
-
 __all__ = [
+    "array_of",
     "check_amount",
     "check_classes",
     "check_count",
     "check_level",
     "check_mapping",
     "check_option",
-    "check_proba",
     "check_sample_weight",
     "column",
     "counts_rows",
@@ -50,7 +48,7 @@ def listed(items: Iterable[Any], most: int = 8) -> str:
 
 def column(values: Any, name: str) -> NDArray[Any]:
     """Return `values` (list, array, Series of any index) as a one-dimensional array."""
-    array = _array(values, name)
+    array = array_of(values, name)
     if isinstance(values, (list, tuple)) and array.dtype.kind in "US":
         # Beside text NumPy spells out everything else: a missing label would become the class "nan".
         objects = np.asarray(values, dtype=object)
@@ -63,7 +61,7 @@ def column(values: Any, name: str) -> NDArray[Any]:
     return array
 
 
-def _array(values: Any, name: str) -> NDArray[Any]:
+def array_of(values: Any, name: str) -> NDArray[Any]:
     """Return `values` as an array of any shape; refuse containers that NumPy would misread."""
     if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
         raise ValueError(f"{name} must not hold masked values; fill them, or leave out their rows.")
@@ -294,101 +292,6 @@ def check_amount(value: Any, name: str, owner: str) -> float:
     if is_number and 0.0 <= float(value) < math.inf:
         return float(value)
     raise ValueError(f"The {name!r} parameter of {owner} must be a finite number of at least 0. Got {value!r} instead.")
-
-
-def check_proba(
-    proba: Any,
-    *,
-    classes: Any = None,
-    fitted: bool = False,
-    name: str = "proba",
-    binary_column: bool = False,
-    rows: bool = True,
-) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Return probabilities as a clean matrix, its columns in the order of `classes`.
-
-    Parameters
-    ----------
-    proba : array-like or frame of shape (n_samples, n_classes)
-        Rows of probabilities. The columns of a pandas or polars frame are matched to `classes` by name; a frame with
-        default column names, and any array, by position.
-    classes : array-like of shape (n_classes,), default=None
-        The class of each column. None takes the names of a frame's columns, where it has names.
-    fitted : bool, default=False
-        Whether `classes` are those of something fitted, and so need no check.
-    name : str, default="proba"
-        What the messages call the matrix.
-    binary_column : bool, default=False
-        Whether a one-dimensional input is accepted as the probability of the second class.
-    rows : bool, default=True
-        Whether to check the rows. False leaves that to the caller, who reads them by `skroute._rows.clean_blocks`.
-
-    Returns
-    -------
-    values : ndarray of shape (n_samples, n_classes)
-        float32 stays float32, everything else becomes float64; values up to 1e-6 outside [0, 1] are clipped. Rows are
-        not renormalised.
-    classes : ndarray of shape (n_classes,) or None
-        None where neither `classes` nor column names were given.
-
-    Raises
-    ------
-    ValueError
-        If the shape is wrong, or a row is not finite, leaves [0, 1] or does not sum to one within 5e-3. The message
-        names the first such row and its value or sum.
-    """
-    labels = classes if classes is None or fitted else check_classes(classes)
-    values = _numeric(proba, name)
-    columns = _column_names(proba, labels)
-    if values.ndim == 1 and binary_column:
-        values = two_columns(check_unit(values, name))
-    if values.ndim != 2 or values.shape[1] < 2:
-        raise ValueError(f"{name} must have shape (n_samples, n_classes >= 2), got {values.shape}.")
-    if columns is not None:
-        if labels is None:
-            labels = check_classes(columns, f"The columns of {name}")
-        else:
-            values = values[:, _column_order(columns, labels, name)]
-    if labels is not None and len(labels) != values.shape[1]:
-        raise ValueError(f"{name} must have one column a class: {len(labels)} classes, got {values.shape[1]} columns.")
-    return (check_rows(values, name) if rows else values), labels
-
-
-def _numeric(values: Any, name: str) -> NDArray[Any]:
-    if hasattr(values, "tocsr"):
-        raise ValueError(f"{name} must be dense, got a sparse matrix; pass {name}.toarray().")
-    array = _array(values.to_numpy() if hasattr(values, "to_numpy") else values, name)
-    return array if array.dtype == np.float32 else real_numbers(array, name)
-
-
-def _column_names(proba: Any, classes: NDArray[Any] | None) -> list[Any] | None:
-    """Return the names of a frame's columns; None for arrays and for names that a frame gives by default.
-
-    Names such as 0, 1, 2 that are also the classes mean the classes.
-    """
-    columns = getattr(proba, "columns", None)
-    if columns is None or not hasattr(proba, "to_numpy"):
-        return None
-    names = list(columns)
-    if classes is not None and {str(name) for name in names} == {str(label) for label in classes.tolist()}:
-        return names
-    defaults = ([*range(len(names))], [f"column_{i}" for i in range(len(names))])
-    return None if names in defaults else names
-
-
-def _column_order(columns: list[Any], classes: NDArray[Any], name: str) -> list[int]:
-    columns = check_classes(columns, f"The columns of {name}").tolist()
-    by_text = {str(label): i for i, label in enumerate(columns)}
-    wanted = [str(label) for label in classes.tolist()]
-    missing = [label for label in wanted if label not in by_text]
-    extra = [label for label in by_text if label not in set(wanted)]
-    if missing or extra:
-        complaints = [f"lack {listed(missing)}"] * bool(missing) + [f"hold {listed(extra)}"] * bool(extra)
-        raise ValueError(
-            f"The columns of {name} must be the classes {listed(wanted)}; they {' and '.join(complaints)}. "
-            "Rename them, or pass an array to match columns by position."
-        )
-    return [by_text[label] for label in wanted]
 
 
 def check_mapping(value: Any, name: str, owner: str) -> Mapping[Any, Any]:

@@ -19,6 +19,7 @@ LAYERS = [
     {"_rows"},
     {"_top_blocks"},
     {"exceptions", "_validation", "_tabular"},
+    {"_frames"},
     {"datasets"},
     {"calibration", "reliability", "routing"},
     {"policies", "monitoring", "metrics"},

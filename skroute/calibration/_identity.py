@@ -90,7 +90,9 @@ class IdentityCalibrator(OneClassCalibrator):
             Each row sums to one.
         """
         check_is_fitted(self)
-        values = check_scores(scores, self.n_classes_)
+        values = check_scores(scores)
+        if values.shape[1] != self.n_classes_:
+            raise ValueError(f"scores must have shape (n_samples, {self.n_classes_}), got {values.shape}.")
         if self.from_proba_:
             return normalise(np.clip(np.nan_to_num(values, nan=0.0), 0.0, 1.0))
         return softmax(np.where(np.isnan(values), -np.inf, values), axis=1)

@@ -69,7 +69,7 @@ class JointCalibrator(BaseEstimator):
             Each row sums to one. Only a class that was not scored (NaN) has probability 0.
         """
         require_fitted(self)
-        values = score_matrix(scores, len(self.classes_))
+        values = score_matrix(scores, self.classes_)
         alone = finite_row(values, MOST_SCALED)
         row = None if alone is None else self._predict_row(row_in_units(alone, self.unit_, self.from_proba_))
         if row is not None:

@@ -135,7 +135,7 @@ class PerClassCalibrator(BaseEstimator):
             Each row sums to one.
         """
         require_fitted(self)
-        values = score_matrix(scores, len(self.classes_))
+        values = score_matrix(scores, self.classes_)
         alone = finite_row(values, MOST_CLASSES)
         # Not what is derived from these, which may have another way to calibrate many scores.
         ours: list[Any] = [one for one in self.calibrators_ if type(one) in BY_SCORE]
@@ -159,7 +159,7 @@ class PerClassCalibrator(BaseEstimator):
         proba : ndarray of shape (n_rows, n_classes)
             Each row sums to one.
         """
-        values = score_matrix(scores, len(self.classes_))
+        values = score_matrix(scores, self.classes_)
         quick = self._quick_map(len(values))
         size = max(len(values), 1) if n_rows is None else n_rows
         for start in range(0, max(len(values), 1), size):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skroute._frames import as_spelled, column_names, in_class_order
 from skroute._rows import RANGE_TOLERANCE, SUM_TOLERANCE, row_sums
 from skroute._validation import (
     check_classes,
@@ -42,18 +43,23 @@ KINDS = ("auto", "proba", "scores")
 SMALL_SCORE, LARGE_SCORE = 1e-3, 1e6
 
 
-def score_matrix(scores: Any, n_classes: int | None = None) -> NDArray[np.float64]:
-    """Return scores as floats of shape (n_samples, n_classes), which need not be finite."""
+def score_matrix(scores: Any, classes: NDArray[Any] | None = None) -> NDArray[np.float64]:
+    """Return scores as floats of shape (n_samples, n_classes), which need not be finite; of a frame in this order."""
     values = real_numbers(np.asarray(scores), "scores")
-    if values.ndim != 2 or values.shape[1] < 2 or (n_classes is not None and values.shape[1] != n_classes):
-        wanted = "n_classes >= 2" if n_classes is None else n_classes
-        raise ValueError(f"scores must have shape (n_samples, {wanted}), got {values.shape}.")
+    if values.ndim != 2 or values.shape[1] < 2:
+        raise ValueError(f"scores must have shape (n_samples, n_classes >= 2), got {values.shape}.")
+    if classes is None:
+        return values
+    if hasattr(scores, "columns"):
+        values = in_class_order(values, scores, classes, "scores")
+    if values.shape[1] != len(classes):
+        raise ValueError(f"scores must have shape (n_samples, {len(classes)}), got {values.shape}.")
     return values
 
 
-def check_scores(scores: Any, n_classes: int | None = None) -> NDArray[np.float64]:
+def check_scores(scores: Any, classes: NDArray[Any] | None = None) -> NDArray[np.float64]:
     """Return scores as floats of shape (n_samples, n_classes); infinite cells and rows without a score are refused."""
-    values = score_matrix(scores, n_classes)
+    values = score_matrix(scores, classes)
     if np.isfinite(values).all():
         return values
     if np.isinf(values).any():
@@ -70,6 +76,11 @@ def check_training(
     """Return scores, codes of the labels, classes and weights, all checked against each other."""
     values = check_scores(scores)
     labels = distinct_labels(column(y, "y")) if classes is None else check_classes(classes)
+    names = column_names(scores, labels)
+    if names is not None and classes is None:
+        labels = as_spelled(check_classes(names, "The columns of scores"), y)
+    elif names is not None:
+        values = in_class_order(values, scores, labels, "scores")
     if len(labels) != values.shape[1]:
         raise ValueError(
             f"scores must have one column a class: {len(labels)} classes, got {values.shape[1]} columns. "

@@ -130,7 +130,7 @@ class TemperatureCalibrator(BaseEstimator):
             Each row sums to one.
         """
         require_fitted(self)
-        values = score_matrix(scores, len(self.classes_))
+        values = score_matrix(scores, self.classes_)
         row = finite_row(values, MOST_TEMPERED)
         if row is not None:
             return np.array([tempered_row(row, float(self.floor) if self.from_proba_ else None, self.beta_)])

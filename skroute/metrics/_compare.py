@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
+from skroute._frames import check_proba
 from skroute._tabular import counted
 from skroute._validation import (
-    check_proba,
     check_sample_weight,
     column,
     counts_rows,

@@ -9,7 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._validation import check_classes, check_proba, check_sample_weight, counts_rows, label_positions, listed
+from skroute._frames import check_proba
+from skroute._validation import check_classes, check_sample_weight, counts_rows, label_positions, listed
 from skroute.exceptions import UncertifiedClassWarning
 from skroute.policies._certificates import Certificates, read_records
 from skroute.policies._statements import GatedRows, state_error, state_nothing, state_recall

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from skroute._frames import check_proba
 from skroute._validation import (
     check_amount,
     check_level,
     check_option,
-    check_proba,
     check_sample_weight,
     counts_rows,
     listed,

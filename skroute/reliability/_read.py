@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skroute._frames import as_spelled, check_proba
 from skroute._rows import check_unit
 from skroute._top_blocks import top_blocks
 from skroute._validation import (
     MOST_WHOLE_NUMBERS,
     check_classes,
-    check_proba,
     column,
     distinct_labels,
     encode_labels,
@@ -51,6 +51,8 @@ def read_outcomes(
                 f"y_true holds {len(labels)} classes ({listed(labels.tolist())}), but y_prob has {proba.shape[1]} "
                 "columns: pass classes=, the class of each column."
             )
+    elif classes is None:
+        labels = as_spelled(labels, y_true)
     truth = encode_labels(y_true, labels, "y_true")
     return (labels, truth, None, proba) if kind == "classwise" else (labels, truth, *_top(proba))
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skroute._frames import as_spelled, check_proba
 from skroute._validation import (
     check_count,
     check_mapping,
-    check_proba,
     column,
     distinct_labels,
     encode_labels,
@@ -242,6 +242,8 @@ class BasePolicy(PolicyNumbers):
     def _read(self, proba: Any, y: Any, classes: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.intp] | None]:
         """Return probabilities, classes and the positions of the true classes, checked against each other."""
         values, labels = check_proba(proba, classes=classes)
+        if classes is None and labels is not None and y is not None:
+            labels = as_spelled(labels, y)
         if labels is None:
             labels = _default_classes(y, values.shape[1])
             if y is None:

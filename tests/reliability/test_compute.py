@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 
-from skroute._validation import check_proba
+from skroute._frames import check_proba
 from skroute.reliability import _compute, reliability_table
 
 CLASSES = ["account_unlock", "security_incident", "vpn_issue"]

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from strategies import rows, unhurried
 
 from skroute import _rows
-from skroute._validation import check_proba, encode_labels, label_positions
+from skroute._frames import check_proba
+from skroute._validation import encode_labels, label_positions
 from skroute.reliability import _read, reliability_table
 
 
