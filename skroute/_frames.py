@@ -101,7 +101,7 @@ def _column_order(columns: list[Any], classes: NDArray[Any], name: str) -> list[
         complaints = [f"lack {listed(missing)}"] * bool(missing) + [f"hold {listed(extra)}"] * bool(extra)
         raise ValueError(
             f"The columns of {name} must be the classes {listed(wanted)}; they {' and '.join(complaints)}. "
-            "Rename them, or pass an array to match columns by position."
+            f"{'Rename' if missing else 'Drop'} them, or pass an array to match columns by position."
         )
     return [by_text[label] for label in wanted]
 

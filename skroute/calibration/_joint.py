@@ -60,7 +60,7 @@ class JointCalibrator(BaseEstimator):
 
         Parameters
         ----------
-        scores : array-like of shape (n_samples, n_classes)
+        scores : array-like or frame of shape (n_samples, n_classes)
             Scores of the kind that it was fitted on.
 
         Returns

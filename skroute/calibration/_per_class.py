@@ -77,14 +77,14 @@ class PerClassCalibrator(BaseEstimator):
 
         Parameters
         ----------
-        scores : array-like of shape (n_samples, n_classes)
+        scores : array-like or frame of shape (n_samples, n_classes)
             Scores of every class: decision values or probabilities.
         y : array-like of shape (n_samples,)
             True labels.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights, not negative.
         classes : array-like of shape (n_classes,), default=None
-            The class of each column. None: the sorted labels in `y`.
+            The class of each column. None: the column names of a frame, else the sorted labels in `y`.
 
         Returns
         -------
@@ -126,7 +126,7 @@ class PerClassCalibrator(BaseEstimator):
 
         Parameters
         ----------
-        scores : array-like of shape (n_samples, n_classes)
+        scores : array-like or frame of shape (n_samples, n_classes)
             Scores of the kind that it was fitted on.
 
         Returns
@@ -149,7 +149,7 @@ class PerClassCalibrator(BaseEstimator):
 
         Parameters
         ----------
-        scores : array-like of shape (n_samples, n_classes)
+        scores : array-like or frame of shape (n_samples, n_classes)
             Scores of the kind that it was fitted on.
         n_rows : int, default=None
             Rows of a block. None: all.

@@ -29,14 +29,14 @@ class _ScalingCalibrator(JointCalibrator):
 
         Parameters
         ----------
-        scores : array-like of shape (n_samples, n_classes)
+        scores : array-like or frame of shape (n_samples, n_classes)
             Probabilities, or decision values of any scale.
         y : array-like of shape (n_samples,)
             True labels.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights, not negative; a whole weight counts as so many rows.
         classes : array-like of shape (n_classes,), default=None
-            The class of each column. None: the sorted labels in `y`.
+            The class of each column. None: the column names of a frame, else the sorted labels in `y`.
 
         Returns
         -------

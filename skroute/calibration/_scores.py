@@ -94,6 +94,12 @@ def check_training(
 
 def check_score_column(scores: Any) -> NDArray[np.float64]:
     """Return the scores of one class as finite floats of shape (n_samples,): not to be written to, may be `scores`."""
+    shape = tuple(getattr(scores, "shape", ()))
+    if len(shape) == 2 and shape[1] != 1:
+        raise ValueError(
+            f"scores must be those of one class, of shape (n_samples,), got {shape}. PerClassCalibrator fits a "
+            "calibrator like this one for every class."
+        )
     values = np.ascontiguousarray(column(scores, "scores"), dtype=np.float64)
     if not np.isfinite(values).all():
         raise ValueError(f"scores must be finite; row {np.flatnonzero(~np.isfinite(values))[0]} is not.")

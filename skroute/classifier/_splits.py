@@ -64,6 +64,11 @@ def make_splits(
     counts = counts[counts > 0]
     if cv is None:
         return _stratified(codes, counts)
+    if isinstance(cv, str):
+        raise ValueError(
+            f"The 'cv' parameter of RoutingClassifier must be an int, a splitter, an iterable or None. Got {cv!r} "
+            "instead. A classifier that is fitted already is passed as FrozenEstimator(classifier)."
+        )
     if isinstance(cv, Real):
         check_count(cv, "cv", "RoutingClassifier", least=2)
     # The same demand, in the same words, as CalibratedClassifierCV.

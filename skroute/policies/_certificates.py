@@ -118,15 +118,39 @@ class Certificates(Tabular):
 
     def statements(self) -> list[str]:
         """Return every entry in plain words."""
-        return [f"{record['label']}: {_in_words(record)}" for record in self.to_records()]
+        return [f"{record['label']}: {words}" for record, words in zip(self.to_records(), self._words(), strict=True)]
+
+    def _words(self) -> list[str]:
+        wanted = listed(self.blocked_by())
+        return [
+            f"not certified, everything is watched for want of rows of {wanted}; never auto-routed"
+            if wanted and record["kind"] == "error" and record["rows"] == 0.0
+            else _in_words(record)
+            for record in self.to_records()
+        ]
 
     def short_reasons(self) -> list[str]:
         """Return the class of every entry that failed, with the reason in brackets; recall first.
 
-        A class whose recall failed is watched everywhere, which may be why others have no rows left.
+        Classes that have no row left because everything is watched are not named: `blocked_by` says for want of what.
         """
         failed = [record for record in self.to_records() if record["status"] in ("too_few_rows", "not_attained")]
-        return [_reason(record) for kind in ("recall", "error") for record in failed if record["kind"] == kind]
+        if self.blocked_by():
+            failed = [record for record in failed if record["rows"] > 0.0]
+        return [_reason(record) for kind in KINDS[::-1] for record in failed if record["kind"] == kind]
+
+    def blocked_by(self) -> list[Any]:
+        """Return the classes for want of whose rows everything is watched, so that no row is left for other classes.
+
+        Returns
+        -------
+        labels : list
+            Empty, unless a class has too few rows for its recall and its watch holds back all others.
+        """
+        wanted = self.label[(self.kind == "recall") & (self.status == "too_few_rows")].tolist()
+        # A watch lets rows pass in which its own class is on top.
+        others = [kind == "error" and label not in wanted for kind, label in zip(self.kind, self.label, strict=True)]
+        return [] if np.nansum(self.rows[others]) > 0.0 else wanted
 
     def labels_needed(self, power: float = 0.8) -> dict[Any, float]:
         """Tell how many more verified rows each class needs for its error to be certified.
@@ -144,8 +168,13 @@ class Certificates(Tabular):
         Returns
         -------
         rows : dict of class to float
-            Zero for certified classes and no others; +inf where the error seen is no less than the target.
+            Zero for certified classes and no others; +inf where the error seen is no less than the target. While
+            everything is watched for want of rows of some classes, what these lack for their recall, and nothing else.
         """
+        blocked = self.blocked_by()
+        if blocked:
+            recalls = [self.of(label, "recall") for label in blocked]
+            return {record["label"]: record["rows_needed"] - record["rows"] for record in recalls}
         needed: dict[Any, float] = {}
         for record in self.to_records():
             if record["kind"] != "error" or record["status"] in ("given", "no_target", "held_back"):
@@ -168,7 +197,7 @@ class Certificates(Tabular):
         return f"Certificates({n_certified} of {len(self)} statements certified at confidence {self.confidence:g})"
 
     def _shown(self) -> Sheet:
-        records = self.to_records()
+        records = [record | {"words": words} for record, words in zip(self.to_records(), self._words(), strict=True)]
         # What is stated of a class stands together: the recalls come last in the table itself.
         place = {str(record["label"]): i for i, record in reversed(list(enumerate(records)))}
         records.sort(key=lambda record: place[str(record["label"])])
@@ -228,7 +257,7 @@ def _cells(record: Mapping[str, Any]) -> list[str]:
     counts = [count_text(record[name]) for name in ("rows", "rows_needed", "routed", "errors")]
     # Where rows are too few, nothing was tested that could bound the errors.
     bound = "-" if record["status"] == "too_few_rows" else share_text(record["upper_bound"], math.ceil)
-    return [str(record["label"]), target, threshold, *counts, bound, record["guarantee"], _in_words(record)]
+    return [str(record["label"]), target, threshold, *counts, bound, record["guarantee"], record["words"]]
 
 
 def _level(level: float) -> str:
@@ -264,7 +293,8 @@ def _reason(record: Mapping[str, Any]) -> str:
         return f"recall of {record['label']} ({_few(record)}, everything is watched)"
     if record["status"] == "too_few_rows":
         return f"{record['label']} ({_few(record)})"
-    return f"{record['label']} ({count_text(record['errors'])} of {count_text(record['routed'])} wrong at best)"
+    seen = f"{count_text(record['errors'])} of {count_text(record['routed'])} wrong at best"
+    return f"{record['label']} ({seen}: more than {level_text(record['target'])} possible)"
 
 
 def _few(record: Mapping[str, Any]) -> str:

@@ -259,7 +259,7 @@ class CertifiedPolicy(BasePolicy):
         """
         super().hold_back(labels)
         held = [
-            self.classes_.tolist()[i] for i in label_positions(np.asarray(labels).tolist(), self.classes_, "labels")
+            self.classes_.tolist()[i] for i in label_positions(np.atleast_1d(labels).tolist(), self.classes_, "labels")
         ]
         if held:
             records = [
@@ -313,11 +313,21 @@ class CertifiedPolicy(BasePolicy):
         )
 
     def _warn(self) -> None:
-        reasons = self.certificates_.short_reasons()
+        reasons, blocked = self.certificates_.short_reasons(), self.certificates_.blocked_by()
+        if blocked:
+            consequence = (
+                "While everything is watched, no row is left for other classes. Give "
+                f"{listed(blocked)} a level in watch=, or leave min_recall to classes with more rows."
+            )
+        else:
+            consequence = (
+                "A class without certificate is never auto-routed; its rows are counted that pass all gates but the "
+                "threshold."
+            )
         if reasons:
             warnings.warn(
-                f"Not certified: {listed(reasons)}. A class without certificate is never auto-routed. certificates_ "
-                "tells the figures, certificates_.labels_needed() how many more rows it takes.",
+                f"Not certified: {listed(reasons)}. {consequence} certificates_ tells the figures, "
+                "certificates_.labels_needed() how many more rows it takes.",
                 UncertifiedClassWarning,
                 stacklevel=3,
             )

@@ -191,7 +191,7 @@ class BasePolicy(PolicyNumbers):
         require_fitted(self)
         if self.candidates_ is None:
             raise ValueError(
-                f"candidate_sets needs sets that were learned: {type(self).__name__}(candidates=0.95).fit(proba, y)."
+                f"candidate_sets needs sets that fit has learned: give {type(self).__name__} candidates=0.95 before."
             )
         values, _ = check_proba(proba, classes=self.classes_, fitted=True)
         return label_sets(self.candidates_, values, self.classes_)

@@ -1,6 +1,7 @@
 """Dict parameters whose entries are parameters themselves: ``thresholds__security_incident``."""
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 __all__ = ["KeyedParamsMixin"]
@@ -67,7 +68,9 @@ class KeyedParamsMixin:
         for name, changes in entries.items():
             current = getattr(self, name)
             if current is not None and not isinstance(current, Mapping):
-                raise ValueError(f"{name}__{next(iter(changes))} needs {name} to be a dict or None, got {current!r}.")
+                label, number = next(iter(changes.items()))
+                hint = f"; set {name}={{{label!r}: {number!r}, '*': {current!r}}}" if isinstance(current, Real) else ""
+                raise ValueError(f"{name}__{label} needs {name} to be a dict or None, got {current!r}{hint}.")
             changed = dict(current or {})
             labels = {str(label): label for label in changed}
             changed.update({labels.get(text, text): value for text, value in changes.items()})

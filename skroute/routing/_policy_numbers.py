@@ -71,7 +71,7 @@ class PolicyNumbers(KeyedParamsMixin, BaseEstimator):
         """
         check_is_fitted(self)
         known = self.classes_.tolist()
-        for position in label_positions(np.asarray(labels).tolist(), self.classes_, "labels"):
+        for position in label_positions(np.atleast_1d(labels).tolist(), self.classes_, "labels"):
             self.thresholds_[known[position]] = math.inf
 
     def to_dict(self) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def test_candidate_sets_are_those_of_the_policy():
     sets = fitted.candidate_sets(new)
     assert sets.tolist() == fitted.policy_.candidate_sets(fitted.predict_proba(new)).tolist()
     assert np.mean([label in found for label, found in zip(truth, sets, strict=True)]) > 0.87
-    with pytest.raises(ValueError, match="candidate_sets needs sets that were learned"):
+    with pytest.raises(ValueError, match="candidate_sets needs sets that fit has learned"):
         router(policy=RoutePolicy()).fit(X, y).candidate_sets(new)
     with pytest.raises(NotFittedError):
         router().candidate_sets(new)

@@ -97,7 +97,7 @@ def test_reasons_name_what_failed_and_recall_first():
     )
     assert certificates.short_reasons() == [
         "recall of b (12 of 45 rows needed, everything is watched)",
-        "a (9 of 60 wrong at best)",
+        "a (9 of 60 wrong at best: more than 5% possible)",
         "b (12 of 45 rows needed)",
     ]
     assert table(record()).short_reasons() == []

@@ -57,7 +57,10 @@ def test_any_gates_and_rows_give_the_thresholds_of_the_definition(data, n_classe
 def test_classes_that_cannot_be_certified_are_never_auto_routed_and_hold_nothing_up():
     proba, y = draw()
     y[proba.argmax(axis=1) == 0] = "vpn"
-    with pytest.warns(UncertifiedClassWarning, match=r"^Not certified: attack \(\d+ of \d+ wrong at best\)\. A class"):
+    with pytest.warns(
+        UncertifiedClassWarning,
+        match=r"^Not certified: attack \(\d+ of \d+ wrong at best: more than 10% possible\)\. A class",
+    ):
         policy = CertifiedPolicy(0.1).fit(proba, y, classes=CLASSES)
     assert policy.thresholds_["attack"] == math.inf
     assert policy.certificates_.status.tolist() == ["not_attained", "certified", "certified"]
@@ -174,17 +177,20 @@ def test_reference_must_hold_probabilities_of_the_classes(reference, message):
 # Few rows
 
 
-def test_rare_classes_give_one_warning_and_no_error():
+@pytest.mark.parametrize(
+    ("min_recall", "words"),
+    [({"class 39": 0.9}, ["recall of class 39", "no row is left for other classes"]), (None, ["and 32 more"])],
+)
+def test_rare_classes_give_one_warning_and_no_error(min_recall, words):
     classes = [f"class {i:02}" for i in range(40)]
     proba, y = draw(300, classes, spread=0.05)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        policy = CertifiedPolicy(min_recall={"class 39": 0.9}).fit(proba, y, classes=classes)
+        policy = CertifiedPolicy(min_recall=min_recall).fit(proba, y, classes=classes)
     (warning,) = caught
     assert warning.category is UncertifiedClassWarning
     assert warning.filename == __file__
-    assert "recall of class 39" in str(warning.message)
-    assert "and 33 more" in str(warning.message)
+    assert all(part in str(warning.message) for part in words)
     assert set(policy.thresholds_.values()) == {math.inf}
 
 
@@ -268,3 +274,26 @@ def test_a_class_that_is_just_too_bad_is_rarely_certified(with_reference):
         quietly(policy, proba, y, classes=["a", "b"], reference=reference if with_reference else None)
         certified += policy.certificates_.of("a")["status"] == "certified"
     assert certified / draws <= 0.1 + 2.5 * math.sqrt(0.09 / draws)
+
+
+# Watches that stop everything
+
+
+def test_a_watch_that_takes_every_row_is_told_to_be_what_stops_the_other_classes():
+    proba, y = draw()
+    rare = np.flatnonzero(y == "attack")
+    kept = np.setdiff1d(np.arange(len(y)), rare[9:])
+    policy = CertifiedPolicy(0.1, min_recall={"attack": 0.8})
+    with pytest.warns(UncertifiedClassWarning, match="no row is left for other classes. Give attack a level") as caught:
+        policy.fit(proba[kept], y[kept], classes=CLASSES)
+    others = [label for label in CLASSES if label != "attack"]
+    assert not any(f"{label} (" in str(caught[0].message) for label in others)
+    certificates = policy.certificates_
+    assert certificates.blocked_by() == ["attack"]
+    assert certificates.labels_needed() == {"attack": 2.0}
+    for label in others:
+        assert f"{label}: not certified, everything is watched for want of rows of attack" in "\n".join(
+            certificates.statements()
+        )
+    flagged = quietly(CertifiedPolicy(0.1, min_recall={"attack": 0.8}, watch_order="flag"), proba[kept], y[kept])
+    assert flagged.certificates_.blocked_by() == []

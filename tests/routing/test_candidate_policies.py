@@ -57,7 +57,7 @@ def test_sets_are_learned_from_all_rows_and_from_those_that_are_not_automatic(ro
     plain = clone(policy).set_params(candidates=None).fit(proba, y, sample_weight=weight)
     assert_array_equal(plain.decide(proba), policy.decide(proba))
     assert "candidates" not in plain.to_dict()
-    with pytest.raises(ValueError, match="needs sets that were learned"):
+    with pytest.raises(ValueError, match="needs sets that fit has learned"):
         plain.candidate_sets(proba)
 
 
