@@ -12,6 +12,7 @@ __all__ = ["Progress", "show"]
 
 # Of many classes the ones with most rows are shown, and the worst one always.
 SHOWN_CLASSES = 15
+MOST_NAME = 30
 N_STEPS = 4
 
 
@@ -140,8 +141,10 @@ def _shown_classes(figures: dict[Any, Any], worst: list[dict[str, Any] | None]) 
 
 def _table(title: str, columns: list[str]) -> Any:
     table = extra("rich.table").Table(title=title, title_justify="left", box=extra("rich.box").SIMPLE_HEAD)
-    for i, name in enumerate(columns):
-        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
+    # Where the page is narrow, names of classes give way, and figures stay whole.
+    table.add_column(columns[0], no_wrap=True, max_width=MOST_NAME)
+    for name in columns[1:]:
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     return table
 
 
