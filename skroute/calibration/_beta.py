@@ -14,8 +14,9 @@ from skroute.calibration._scores import check_one_vs_rest, is_proba
 __all__ = ["BetaCalibrator"]
 
 MAX_STEPS = 100
-# Rows from which neighbours are merged to find a start, and how many of them.
-MANY_ROWS, NEIGHBOURS = 2**11, 2**4
+# Rows from which neighbours are merged to find a start, and how many of them; and the weight up to which: beside more,
+# the ridge is lost in rounding, and steps from where all rows are saturated lead nowhere.
+MANY_ROWS, NEIGHBOURS, MOST_WEIGHT = 2**11, 2**4, 1e9
 # Probabilities closer than this to 0 or 1 count as this far from them, so that their logarithms are finite.
 LEAST_PROBA = 1e-12
 IDENTITY = np.array([1.0, 1.0, 0.0])
@@ -196,7 +197,8 @@ def _fit_columns(rows: _Rows, free: list[int]) -> NDArray[np.float64]:
     total = rows.positive + rows.negative
     parameters = np.zeros(3)
     # Means of neighbours are enough to all but find the optimum.
-    parameters[free] = (_fit_columns(rows.coarse(), free) if len(total) >= MANY_ROWS else IDENTITY)[free]
+    is_large = len(total) >= MANY_ROWS and total.sum() <= MOST_WEIGHT
+    parameters[free] = (_fit_columns(rows.coarse(), free) if is_large else IDENTITY)[free]
     value = _loss(rows, parameters)
     for _ in range(MAX_STEPS):
         raw = rows.design @ parameters

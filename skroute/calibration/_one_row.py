@@ -34,6 +34,8 @@ __all__ = [
 # From more classes on, NumPy is quicker: where each class has a function of its own, where all share a temperature, and
 # where something is learned of each beside it.
 MOST_CLASSES, MOST_TEMPERED, MOST_SCALED = 64, 16, 32
+# Quotients of probabilities that keep all digits.
+LEAST_RATIO = 1e-290
 
 Row = list[float]
 
@@ -60,17 +62,19 @@ def shares_of_row(proba: Row) -> Row:
 
 def tempered_row(scores: Row, floor: float | None, beta: float) -> Row:
     """Return the softmax of logits, or of the logarithms of probabilities to which a floor was added, by one slope."""
-    # The largest first: products of large scores are not finite, and powers of small probabilities are zero.
-    if floor is None:
-        largest = max(scores)
-        return softmax_row([beta * (score - largest) for score in scores])
-    floored = [score + floor if score > 0.0 else floor for score in scores]
-    largest = max(floored)
-    if largest <= 0.0:
-        return [1.0 / len(scores)] * len(scores)
-    powers = [(p / largest) ** beta for p in floored]
-    total = sum(powers)
-    return [power / total for power in powers]
+    if floor is not None:
+        floored = [score + floor if score > 0.0 else floor for score in scores]
+        largest = max(floored)
+        if floor >= LEAST_RATIO * largest > 0.0:
+            powers = [(p / largest) ** beta for p in floored]
+            total = sum(powers)
+            return [power / total for power in powers]
+        if largest <= 0.0:
+            return [1.0 / len(scores)] * len(scores)
+        scores = [math.log(p) if p > 0.0 else -math.inf for p in floored]
+    # Before they are multiplied: a product of large scores is not finite.
+    largest = max(scores)
+    return softmax_row([beta * (score - largest) for score in scores])
 
 
 def softmax_row(logits: Row) -> Row:

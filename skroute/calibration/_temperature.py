@@ -138,12 +138,19 @@ class TemperatureCalibrator(BaseEstimator):
         if complete is not None:
             return complete
         logits = _logits(check_scores(values), self.from_proba_, self.floor)
-        logits *= self.beta_
+        self._sharpen(logits)
         return softmax(logits)
+
+    def _sharpen(self, logits: NDArray[np.float64]) -> None:
+        with np.errstate(over="ignore"):
+            # All are at most 0, and what is lower than any float has probability 0, as meant.
+            logits *= self.beta_
 
     def _is_mild(self) -> bool:
         """Return whether no power of a probability plus floor can be too small for a float, or too large."""
-        return self.from_proba_ and self.floor > 0.0 and -self.beta_ * np.log(self.floor) < MOST_LOG
+        if not self.from_proba_ or self.floor <= 0.0:
+            return False
+        return bool(self.beta_ * max(-np.log(self.floor), np.log1p(self.floor)) < MOST_LOG)
 
     def _write_powers(self, scores: NDArray[np.float64], proba: NDArray[np.float64]) -> bool:
         # softmax(beta * log(p)) without the search for the largest of each row. What has a sign, exceeds one or is not
@@ -161,7 +168,7 @@ class TemperatureCalibrator(BaseEstimator):
         if not np.isfinite(scores).all():
             return False
         _write_logits(scores, proba, self.from_proba_, self.floor)
-        proba *= self.beta_
+        self._sharpen(proba)
         softmax(proba)
         return True
 

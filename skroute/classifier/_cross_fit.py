@@ -107,7 +107,7 @@ def cross_fit(
     """
     jobs: list[tuple[Any, Any]] = [*splits] if ensemble else [*splits, (np.arange(len(y)), None)]
     # A frozen classifier is only asked: threads share it and its rows, where processes would get copies of both.
-    fits = Parallel(n_jobs=n_jobs, require="sharedmem" if isinstance(estimator, FrozenEstimator) else None)(
+    fits = Parallel(n_jobs=n_jobs, backend="threading" if isinstance(estimator, FrozenEstimator) else None)(
         delayed(_fit_fold)(
             clone(estimator), X, y, train, test, classes, proba_first, fit_params, subtask(context, "fold"), owner
         )

@@ -53,9 +53,8 @@ def measure(proba: NDArray[np.floating]) -> Signals:
     return Signals(top, confidence, margin, entropy)
 
 
-def entropy_signal(proba: NDArray[np.float64], sums: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-    """Return the entropy of each renormalised row over log(n_classes), in [0, 1]; `sums` of rows where known."""
-    sums = proba.sum(axis=1) if sums is None else sums
-    shares = proba / sums[:, np.newaxis]
+def entropy_signal(proba: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the entropy of each renormalised row over log(n_classes), in [0, 1]."""
+    shares = proba / proba.sum(axis=1, keepdims=True)
     normalised: NDArray[np.float64] = np.minimum(entr(shares).sum(axis=1) / np.log(proba.shape[1]), 1.0)
     return normalised

@@ -231,3 +231,32 @@ def test_prediction_needs_a_fit_and_finite_scores():
         BetaCalibrator().predict([0.5])
     with pytest.raises(ValueError, match="finite; row 0"):
         BetaCalibrator().fit([0.2, 0.7], [0, 1]).predict([np.inf])
+
+
+@pytest.mark.parametrize("weight", [1e9, 1e12, 1e14, 1e18])
+def test_heavy_weights_have_the_same_optimum_among_many_rows_as_among_few(weight):
+    rng = np.random.default_rng(0)
+    scores = rng.random(3000)
+    y = (scores > 0.5).astype(int)
+    few = slice(None, None, 2)
+    assert_allclose(
+        [BetaCalibrator().fit(scores, y, np.full(3000, weight)).predict([0.1, 0.9])],
+        [BetaCalibrator().fit(scores[few], y[few], np.full(1500, weight)).predict([0.1, 0.9])],
+        atol=1e-6,
+    )
+
+
+def test_many_rows_have_the_optimum_that_a_general_search_finds():
+    rng = np.random.default_rng(1)
+    scores = rng.beta(0.5, 0.5, 5000).clip(1e-6, 1 - 1e-6)
+    y = rng.random(5000) < scores**1.5
+    design = np.column_stack([np.log(scores), -np.log1p(-scores), np.ones(5000)])
+
+    def loss(parameters):
+        raw = design @ parameters
+        ridge = 0.5 * RIDGE * ((parameters - [1.0, 1.0, 0.0]) ** 2).sum()
+        return np.logaddexp(0.0, np.where(y, -raw, raw)).sum() + ridge
+
+    fitted = BetaCalibrator().fit(scores, y)
+    best = minimize(loss, [1.0, 1.0, 0.0], method="BFGS", options={"gtol": 1e-8})
+    assert loss(np.array([fitted.a_, fitted.b_, fitted.c_])) <= best.fun * (1.0 + 1e-12)

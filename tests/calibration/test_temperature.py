@@ -139,6 +139,32 @@ def test_without_a_floor_exact_zeros_keep_probability_zero():
     assert_allclose(calibrated.sum(axis=1), 1.0)
 
 
+@pytest.mark.parametrize(
+    ("floor", "row", "beta"),
+    [
+        (0.0, [0.6, 5e-324], 1e-3),
+        (0.0, [0.6, 1e-310], 0.01),
+        (1e-300, [1e300, 0.0], 1e-3),
+        (1.0, [1.0, 0.0], 6389.0),
+        (1e-12, [0.3, 0.7], 2e4),
+    ],
+)
+def test_one_row_and_many_rows_agree_at_the_ends_of_floats(floor, row, beta):
+    calibrator = TemperatureCalibrator(floor=floor, kind="proba").fit([[0.6, 0.4], [0.4, 0.6], [0.3, 0.7]], [0, 1, 0])
+    calibrator.beta_ = beta
+    with np.errstate(divide="ignore"):
+        expected = softmax(beta * np.log(np.array(row) + floor))
+    for n_rows in (1, 3):
+        assert_allclose(calibrator.predict_proba([row] * n_rows), [expected] * n_rows, atol=1e-10)
+
+
+def test_decision_values_at_the_ends_of_floats_give_no_warning():
+    calibrator = TemperatureCalibrator(kind="scores").fit([[1.0, 0.0], [0.0, 1.0], [0.5, 0.0]], [0, 1, 0])
+    calibrator.beta_ = 10.0
+    expected = [[1.0, 0.0], [0.0, 1.0]]
+    assert_allclose(calibrator.predict_proba([[1e308, -1e307], [-1e308, 1e308]]), expected, atol=1e-12)
+
+
 @pytest.mark.parametrize("floor", [0.0, 1e-3])
 @pytest.mark.parametrize("n_rows", [1, 5])
 def test_rows_that_are_no_probabilities_have_some_all_the_same(sample, floor, n_rows):

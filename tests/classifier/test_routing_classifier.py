@@ -1,6 +1,7 @@
 import threading
 from types import SimpleNamespace
 
+import joblib
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -354,6 +355,9 @@ def test_a_frozen_classifier_is_shared_by_threads_and_never_copied(data):
     frozen = FrozenEstimator(classifier)
     proba = [RoutingClassifier(frozen, n_jobs=n_jobs).fit(X, y).predict_proba(X) for n_jobs in (1, 2)]
     assert_array_equal(*proba)
+    for settings in ({"prefer": "processes"}, {"backend": "loky"}):
+        with joblib.parallel_config(**settings, n_jobs=2):
+            assert_array_equal(RoutingClassifier(frozen).fit(X, y).predict_proba(X), proba[0])
 
 
 def test_a_router_over_a_constant_classifier_never_routes(data):

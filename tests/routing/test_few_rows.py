@@ -72,3 +72,19 @@ def test_numbers_put_in_after_the_fit_hold_at_once():
         for part in (proba, proba[:100]):
             auto = (policy.decide(part) == "auto") & (part.argmax(axis=1) == 2)
             assert_array_equal(auto, (part.argmax(axis=1) == 2) & (part[:, 2] >= threshold))
+
+
+@pytest.mark.parametrize(
+    "row", [[0.245999, 0.235, 0.309, 0.205], [0.108999, 0.302, 0.147, 0.174, 0.263], [0.251, 0.25, 0.25, 0.254001]]
+)
+@pytest.mark.parametrize("n_rows", [1, 3])
+def test_rows_whose_sum_lies_on_the_border_are_judged_as_ever(row, n_rows):
+    """Another order of the sum would refuse what `explain` takes, or take what it refuses."""
+    policy = RoutePolicy().fit(np.full((1, len(row)), 1.0 / len(row)))
+    found = []
+    for answer in (policy.decide, policy.explain):
+        try:
+            found.append(len(answer([row] * n_rows)))
+        except ValueError as error:
+            found.append(str(error))
+    assert found[0] == found[1]
