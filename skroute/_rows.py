@@ -17,6 +17,7 @@ __all__ = [
     "checked",
     "clean_blocks",
     "column_sums",
+    "finite_sums",
     "places_of",
     "row_sums",
     "two_columns",
@@ -92,7 +93,7 @@ def checked(
     """Return a block of `values`, clipped where it is not `within` [0, 1]; refuse rows that are no probabilities."""
     if not within and not (block.min() >= -RANGE_TOLERANCE and block.max() <= 1.0 + RANGE_TOLERANCE):
         _refuse(values, name)
-    if sums.min() < 1.0 - SUM_SLACK or sums.max() > 1.0 + SUM_SLACK:
+    if np.minimum.reduce(sums, initial=1.0) < 1.0 - SUM_SLACK or np.maximum.reduce(sums, initial=1.0) > 1.0 + SUM_SLACK:
         _refuse(values, name)
     if within:
         return block
@@ -136,7 +137,12 @@ def row_sums(block: NDArray[np.floating]) -> NDArray[np.float64]:
     """
     # What has no sum is refused by whoever asked.
     with np.errstate(invalid="ignore", over="ignore"):
-        return _in_double(_sums(block), block)
+        return finite_sums(block)
+
+
+def finite_sums(block: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the `row_sums` of rows that are known to have some."""
+    return _in_double(_sums(block), block)
 
 
 def column_sums(columns: NDArray[np.floating], block: NDArray[np.floating]) -> NDArray[np.float64]:

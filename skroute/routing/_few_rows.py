@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._rows import bits_of, checked, row_sums
+from skroute._rows import bits_of, checked, finite_sums, row_sums
 from skroute.routing._gates import AUTO, CLARIFY, ESCALATE, SLACK, WATCH, Gates
 from skroute.routing._signals import entropy_signal
 
@@ -66,7 +66,8 @@ def _checked(values: NDArray[np.floating], name: str) -> NDArray[np.float64]:
     """Return a copy of the rows, checked as by `check_rows`, in fewer calls."""
     # Floats in [0, 1] have no larger bits than one has; a sign, a NaN and what exceeds one all do.
     within = bool(np.maximum.reduce(bits_of(values), axis=None) <= ONES[values.dtype])
-    return checked(values, row_sums(values), within, values, name).astype(np.float64)
+    sums = finite_sums(values) if within else row_sums(values)
+    return checked(values, sums, within, values, name).astype(np.float64)
 
 
 def _entropy(gates: Gates, proba: NDArray[np.float64]) -> NDArray[np.float64] | None:
@@ -75,11 +76,11 @@ def _entropy(gates: Gates, proba: NDArray[np.float64]) -> NDArray[np.float64] | 
     if not levels:
         return None
     if proba.size >= MANY_VALUES:
-        sums = row_sums(proba)
+        sums = finite_sums(proba)
         # What is added to keep off log 0 is lost in the digits of all p that count.
         terms = np.log(proba + np.finfo(np.float64).tiny)
         terms *= proba
-        rough: NDArray[np.float64] = (np.log(sums) - row_sums(terms) / sums) / math.log(proba.shape[1])
+        rough: NDArray[np.float64] = (np.log(sums) - finite_sums(terms) / sums) / math.log(proba.shape[1])
         if np.abs(rough - np.array(levels)[:, np.newaxis]).min() > NOISE:
             return rough
     return entropy_signal(proba)
