@@ -45,6 +45,14 @@ SMALL_SCORE, LARGE_SCORE = 1e-3, 1e6
 
 def score_matrix(scores: Any, classes: NDArray[Any] | None = None) -> NDArray[np.float64]:
     """Return scores as floats of shape (n_samples, n_classes), which need not be finite; of a frame in this order."""
+    if (
+        classes is not None
+        and type(scores) is np.ndarray
+        and scores.dtype == np.float64
+        and scores.shape[1:] == classes.shape
+    ):
+        # As most often; for one row all that follows takes longer than calibrating it.
+        return scores
     values = real_numbers(np.asarray(scores), "scores")
     if values.ndim != 2 or values.shape[1] < 2:
         raise ValueError(f"scores must have shape (n_samples, n_classes >= 2), got {values.shape}.")

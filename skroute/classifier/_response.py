@@ -95,6 +95,9 @@ def scores(estimator: Any, X: Any, classes: NDArray[Any], proba_first: bool = Fa
         Probabilities or decision values. A one-dimensional decision value d becomes (-d/2, d/2), whose difference,
         and so whose softmax, is that of the logit d. They may be the classifier's own array: not to be written to.
     """
+    if type(estimator) is FrozenEstimator:
+        # What it is asked for it asks its classifier, which for one row takes longer than calibrating it.
+        estimator = estimator.estimator
     name, method = _response(estimator, proba_first)
     values = np.asarray(method(X), dtype=np.float64)
     known = getattr(estimator, "classes_", None)
