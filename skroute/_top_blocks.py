@@ -1,6 +1,8 @@
 """The largest value of every row of a matrix of probabilities, found together with the check of the rows."""
 
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 
 from skroute._rows import bits_of, block_length, checked, column_sums, row_sums
 
-__all__ = ["TopBlock", "top_blocks"]
+__all__ = ["TopBlock", "borrowed_space", "top_blocks"]
 
 # Up to so many columns, rows are turned into columns before their largest value is sought: NumPy's reductions of short
 # rows pay for every row. That is done in strips of so many rows, which fit into the nearest cache; as no power of two
@@ -25,6 +27,8 @@ MANY_ROWS = 8 * STRIP
 SHORT_PART, LONG_PART = 2**16, 2**17
 # Rows of a part of columns: fewer of them leave too little to be read in one go.
 LEAST_PART = 2048
+# Bytes that are lent for the columns of a block: as many as those of the largest blocks that gates look at.
+SPACE = 2**21
 # Values of a block of long rows: each block costs some calls.
 LONG_BLOCK = 2**20
 
@@ -61,8 +65,35 @@ class TopBlock:
         return top
 
 
+class _Spare(threading.local):
+    space: NDArray[np.uint8] | None = None
+
+
+_SPARE = _Spare()
+
+
+@contextmanager
+def borrowed_space() -> Iterator[NDArray[np.uint8]]:
+    """Lend space for the columns of blocks, in each thread the same one again.
+
+    Where something large was freed before, the system takes back what is free, and to get it anew, page by page, takes
+    as long as all that is done with ten thousand rows.
+    """
+    # Taken away, so that whoever borrows within gets another one.
+    space, _SPARE.space = _SPARE.space, None
+    space = np.empty(SPACE, dtype=np.uint8) if space is None else space
+    try:
+        yield space
+    finally:
+        _SPARE.space = space
+
+
 def top_blocks(
-    values: NDArray[np.floating], name: str, n_rows: int | None = None, pick: Iterable[int] = ()
+    values: NDArray[np.floating],
+    name: str,
+    n_rows: int | None = None,
+    pick: Iterable[int] = (),
+    space: NDArray[np.uint8] | None = None,
 ) -> Iterator[TopBlock]:
     """Yield the rows in blocks, checked as by `clean_blocks`, with what is largest in each: all in one pass.
 
@@ -79,6 +110,9 @@ def top_blocks(
         Most rows of a block; None takes as many as stay in the cache or, of long rows, which are not copied, more.
     pick : iterable of int, default=()
         Columns that are wanted by themselves: picking them later out of long rows means to fetch these again.
+    space : ndarray of shape (n_bytes,), default=None
+        Where the columns of blocks are written if they fit: each block is then good until the next one is asked for.
+        None takes fresh memory for each.
 
     Yields
     ------
@@ -98,11 +132,11 @@ def top_blocks(
         rest = min(n_rows, len(values) - start)
         rows = slice(start, start + (rest if rest < MANY_ROWS else rest // STRIP * STRIP))
         block = values[rows]
-        scan = _Scan(block, pick)
+        scan = _Scan(block, pick, space)
         within = bool(scan.largest.max() <= one)
         block = checked(block, scan.sums, within, values, name)
         if not within:
-            scan = _Scan(block, pick)
+            scan = _Scan(block, pick, space)
         yield TopBlock(rows, block, scan.columns, scan.largest.view(block.dtype), scan.places, scan.picked)
         start = rows.stop
 
@@ -113,13 +147,13 @@ class _Scan:
     columns: NDArray[Any] | None = None
     places: NDArray[np.intp] | None = None
 
-    def __init__(self, block: NDArray[np.floating], pick: list[int]) -> None:
+    def __init__(self, block: NDArray[np.floating], pick: list[int], space: NDArray[np.uint8] | None) -> None:
         self.largest = np.empty(len(block), dtype=bits_of(block[:0]).dtype)
         self.sums = np.empty(len(block))
         if abs(block.strides[0]) < abs(block.strides[1]):
             self._by_column(block)
         elif block.shape[1] <= MOST_COLUMNS:
-            self._short_rows(block)
+            self._short_rows(block, space)
         else:
             self._long_rows(block, pick)
         if self.columns is not None:
@@ -131,10 +165,13 @@ class _Scan:
             self.sums[part] = row_sums(block[part])
             np.maximum.reduce(bits_of(self.columns[:, part]), axis=0, out=self.largest[part])
 
-    def _short_rows(self, block: NDArray[np.floating]) -> None:
+    def _short_rows(self, block: NDArray[np.floating], space: NDArray[np.uint8] | None) -> None:
         n_rows, n_classes = block.shape
         strip = STRIP if n_rows % STRIP == 0 else n_rows
-        self.columns = np.empty((n_rows // strip, n_classes, strip), dtype=block.dtype)
+        n_bytes = block.size * block.itemsize
+        if space is None or n_bytes > len(space):
+            space = np.empty(n_bytes, dtype=np.uint8)
+        self.columns = space[:n_bytes].view(block.dtype).reshape(-1, n_classes, strip)
         largest = self.largest.reshape(-1, strip)
         few = n_classes <= FEW_COLUMNS
         for strips in _parts(len(largest), max(SHORT_PART // (strip * n_classes), 1)):

@@ -1,9 +1,11 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 from skroute._rows import clean_blocks
-from skroute._top_blocks import MANY_ROWS, MOST_COLUMNS, STRIP, top_blocks
+from skroute._top_blocks import MANY_ROWS, MOST_COLUMNS, STRIP, borrowed_space, top_blocks
 
 LAYOUTS = {
     "C": np.ascontiguousarray,
@@ -98,3 +100,40 @@ def test_bad_rows_are_refused_in_the_words_of_the_plain_check(n_classes, bad):
 
 def test_no_rows_make_no_block():
     assert list(top_blocks(np.empty((0, 3)), "proba")) == []
+
+
+# Space that is lent
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(("n_rows", "n_classes"), [(5, 3), (3_201, 3), (9_000, 20), (300_000, 2), (500, 77)])
+def test_blocks_in_space_that_is_lent_are_the_same(n_rows, n_classes, dtype):
+    values = draw(n_rows, n_classes, dtype)
+    fresh = list(top_blocks(values, "proba", pick=[1]))
+    with borrowed_space() as space:
+        for block, expected in zip(top_blocks(values, "proba", pick=[1], space=space), fresh, strict=True):
+            assert block.rows == expected.rows
+            assert_array_equal(block.confidence, expected.confidence)
+            assert_array_equal(block.top, expected.top)
+            assert_array_equal(block.picked[1], expected.picked[1])
+
+
+def test_blocks_that_do_not_fit_get_memory_of_their_own():
+    values = draw(9_000, 20, "f8")
+    small = np.zeros(1000, dtype=np.uint8)
+    assert_array_equal(
+        np.concatenate([block.top for block in top_blocks(values, "proba", space=small)]), values.argmax(axis=1)
+    )
+    assert not small.any()
+
+
+def test_space_is_lent_to_one_at_a_time():
+    with borrowed_space() as first:
+        with borrowed_space() as second:
+            assert not np.may_share_memory(first, second)
+        with ThreadPoolExecutor(1) as pool:
+            assert not np.may_share_memory(first, pool.submit(lambda: borrowed_space().__enter__()).result())
+    with pytest.raises(RuntimeError), borrowed_space() as again:
+        raise RuntimeError
+    with borrowed_space() as after:
+        assert np.may_share_memory(again, after)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._top_blocks import MOST_COLUMNS, TopBlock, top_blocks
+from skroute._top_blocks import MOST_COLUMNS, TopBlock, borrowed_space, top_blocks
 from skroute.routing._cut_points import HALF, entropy_cuts, margin_cuts
 from skroute.routing._few_rows import few_routes
 from skroute.routing._gates import AUTO, CLARIFY, ESCALATE, ROUTES, SLACK, WATCH, Gates
@@ -87,11 +87,13 @@ def routes_of_parts(
             continue
         kernel = kernel or _kernel_for(gates, values)
         n_cells = CELLS if n_classes <= MOST_COLUMNS else LONG_CELLS
-        for block in top_blocks(values, name, max(min(n_cells // n_classes, MOST_ROWS), 1), kernel.picked):
-            last, stop = block.values[-1:], start + len(block.values)
-            # Every code is in range; without "clip" NumPy would fill a copy first.
-            NAMES.take(kernel.decide(block), out=routes[start:stop], mode="clip")
-            start = stop
+        n_rows = max(min(n_cells // n_classes, MOST_ROWS), 1)
+        with borrowed_space() as space:
+            for block in top_blocks(values, name, n_rows, kernel.picked, space):
+                last, stop = block.values[-1:], start + len(block.values)
+                # Every code is in range; without "clip" NumPy would fill a copy first.
+                NAMES.take(kernel.decide(block), out=routes[start:stop], mode="clip")
+                start = stop
     if last is not None and n_samples % max(BLOCK_CELLS // last.shape[1], 1) == 1:
         # The plain code measures this row by itself and may add it up in another order than its fellows.
         routes[-1:] = NAMES[gates.decide(last).route]

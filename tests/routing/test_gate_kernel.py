@@ -1,4 +1,5 @@
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -188,3 +189,14 @@ def test_levels_are_rounded_up_to_the_type(dtype):
     finite = np.isfinite(levels)
     assert (below[finite] < levels[finite]).all()
     assert np.isposinf(least[~finite]).all()
+
+
+def test_threads_do_not_disturb_each_other():
+    rng = np.random.default_rng(0)
+    cases = [(lesson_gates(3), hard_rows(3, rng).repeat(20, axis=0)) for _ in range(4)]
+    cases += [(lesson_gates(20), hard_rows(20, rng).repeat(9, axis=0)) for _ in range(4)]
+    expected = [np.array(ROUTES)[gates.decide(proba).route] for gates, proba in cases]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(10):
+            for found, plain in zip(pool.map(lambda case: fast_routes(*case), cases), expected, strict=True):
+                assert_array_equal(found, plain)
