@@ -55,6 +55,8 @@ class Certificates(Tabular):
         classes that are watched.
     confidence : float
         Probability, in (0, 1), with which each statement holds (all at once with `joint=True`).
+    watch_order : {"before", "flag"}, default="before"
+        What watches do: with "flag" they hold back no row.
     """
 
     label: NDArray[Any]
@@ -72,13 +74,14 @@ class Certificates(Tabular):
     upper_bound: NDArray[np.float64]
     coverage: NDArray[np.float64]
     confidence: float
+    watch_order: str = "before"
 
     @classmethod
-    def from_records(cls, records: Sequence[Mapping[str, Any]], confidence: float) -> Self:
+    def from_records(cls, records: Sequence[Mapping[str, Any]], confidence: float, watch_order: str = "before") -> Self:
         """Build the table from one dict a statement."""
         columns: dict[str, Any] = {}
         for field in fields(cls):
-            if field.name == "confidence":
+            if field.name in SETTINGS:
                 continue
             values = [record[field.name] for record in records]
             if field.name == "label":
@@ -86,10 +89,10 @@ class Certificates(Tabular):
                 columns["label"][:] = values
             else:
                 columns[field.name] = np.array(values, dtype=str if field.name in TEXTS else np.float64)
-        return cls(**columns, confidence=float(confidence))
+        return cls(**columns, confidence=float(confidence), watch_order=watch_order)
 
     def _columns(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "confidence"}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in SETTINGS}
 
     def of(self, label: Any, kind: str = "error") -> dict[str, Any]:
         """Return the statement on one class.
@@ -147,10 +150,10 @@ class Certificates(Tabular):
         labels : list
             Empty, unless a class has too few rows for its recall and its watch holds back all others.
         """
-        wanted = self.label[(self.kind == "recall") & (self.status == "too_few_rows")].tolist()
-        # A watch lets rows pass in which its own class is on top.
-        others = [kind == "error" and label not in wanted for kind, label in zip(self.kind, self.label, strict=True)]
-        return [] if np.nansum(self.rows[others]) > 0.0 else wanted
+        if self.watch_order != "before":
+            return []
+        blocked: list[Any] = self.label[(self.kind == "recall") & (self.status == "too_few_rows")].tolist()
+        return blocked
 
     def labels_needed(self, power: float = 0.8) -> dict[Any, float]:
         """Tell how many more verified rows each class needs for its error to be certified.
@@ -226,7 +229,7 @@ def read_records(data: Any, classes: NDArray[Any], name: str) -> list[dict[str, 
 
 
 def _read_record(record: Mapping[str, Any], name: str) -> dict[str, Any]:
-    names = [field.name for field in fields(Certificates) if field.name != "confidence"]
+    names = [field.name for field in fields(Certificates) if field.name not in SETTINGS]
     if set(record) != set(names):
         raise ValueError(f"{name} must hold {', '.join(names)}; got {listed(record)}.")
     found: dict[str, Any] = dict(record)
@@ -242,6 +245,8 @@ def _read_record(record: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 KINDS = ("error", "recall")
+# Of all statements together.
+SETTINGS = ("confidence", "watch_order")
 # What the columns of text may say.
 TEXTS = {
     "kind": KINDS,

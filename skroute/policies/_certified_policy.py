@@ -226,7 +226,7 @@ class CertifiedPolicy(BasePolicy):
             errors.append(record)
             thresholds[label] = record["threshold"]
         self._install(labels, thresholds, watch, numbers)
-        self.certificates_ = Certificates.from_records(errors + records, self.confidence)
+        self.certificates_ = Certificates.from_records(errors + records, self.confidence, numbers["watch_order"])
         self._learn_candidates(values, codes, weight)
         self._warn()
         return self
@@ -268,7 +268,8 @@ class CertifiedPolicy(BasePolicy):
                 else record
                 for record in self.certificates_.to_records()
             ]
-            self.certificates_ = Certificates.from_records(records, self.certificates_.confidence)
+            found = self.certificates_
+            self.certificates_ = Certificates.from_records(records, found.confidence, found.watch_order)
 
     def _numbers(self) -> dict[str, Any]:
         numbers = super()._numbers()
@@ -361,7 +362,7 @@ class CertifiedPolicy(BasePolicy):
             if level != record["threshold"]:
                 # A number that was edited in the file is the user's own.
                 records[i] = state_nothing(record["label"], "given", level, record["kind"])
-        certificates = Certificates.from_records(records, learned["confidence"])
+        certificates = Certificates.from_records(records, learned["confidence"], numbers["watch_order"])
         self._install(classes, thresholds, watch, numbers)
         self.certificates_ = certificates
 

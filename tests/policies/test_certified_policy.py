@@ -295,5 +295,17 @@ def test_a_watch_that_takes_every_row_is_told_to_be_what_stops_the_other_classes
         assert f"{label}: not certified, everything is watched for want of rows of attack" in "\n".join(
             certificates.statements()
         )
-    flagged = quietly(CertifiedPolicy(0.1, min_recall={"attack": 0.8}, watch_order="flag"), proba[kept], y[kept])
-    assert flagged.certificates_.blocked_by() == []
+    again = CertifiedPolicy.from_dict(policy.to_dict())
+    assert again.certificates_.blocked_by() == ["attack"]
+
+
+@pytest.mark.parametrize("given", [{}, {"vpn": 0.5, "unlock": 0.5}])
+def test_a_watch_that_only_flags_stops_no_other_class(given):
+    proba, y = draw()
+    kept = np.setdiff1d(np.arange(len(y)), np.flatnonzero(y == "attack")[9:])
+    policy = CertifiedPolicy(0.1, min_recall={"attack": 0.8}, watch_order="flag", thresholds=given)
+    quietly(policy, proba[kept], y[kept], classes=CLASSES)
+    assert (policy.decide(proba) == "auto").any()
+    for found in (policy, CertifiedPolicy.from_dict(policy.to_dict())):
+        assert found.certificates_.blocked_by() == []
+        assert "for want of rows" not in "".join(found.certificates_.statements())
