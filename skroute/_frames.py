@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute._rows import check_rows, check_unit, two_columns
-from skroute._validation import array_of, check_classes, column, distinct_labels, listed, real_numbers
+from skroute._validation import array_of, check_classes, column, distinct_labels, is_text, listed, real_numbers
 
 __all__ = ["as_spelled", "check_proba", "column_names", "in_class_order"]
 
@@ -114,7 +114,10 @@ def in_class_order(values: NDArray[Any], given: Any, classes: NDArray[Any], name
 
 def as_spelled(names: Any, y: Any) -> NDArray[Any]:
     """Return names of columns as labels of the type that those in `y` have, where they are the same but for that."""
-    labels, texts = distinct_labels(column(y, "y")), [str(name) for name in np.asarray(names).tolist()]
+    y, texts = column(y, "y"), [str(name) for name in np.asarray(names).tolist()]
+    if is_text(y) and is_text(np.asarray(names)):
+        return np.asarray(names)
+    labels = distinct_labels(y)
     if labels.dtype.kind in "iu" and all(text.removeprefix("-").isdecimal() for text in texts):
         # Of a column that no row is of, too.
         numbers = [int(text) for text in texts]
