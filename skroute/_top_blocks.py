@@ -1,5 +1,6 @@
 """The largest value of every row of a matrix of probabilities, found together with the check of the rows."""
 
+import math
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,12 +13,13 @@ from numpy.typing import NDArray
 
 from skroute._rows import bits_of, block_length, checked, column_sums, row_sums
 
-__all__ = ["TopBlock", "borrowed_space", "top_blocks"]
+__all__ = ["MANY_ROWS", "MOST_PICKED", "TopBlock", "borrowed_space", "strip_length", "top_blocks"]
 
 # Up to so many columns, rows are turned into columns before their largest value is sought: NumPy's reductions of short
 # rows pay for every row. That is done in strips of so many rows, which fit into the nearest cache; as no power of two
-# its columns do not compete for the same places there.
+# its columns do not compete for the same places there. Those of up to so many columns are longer.
 MOST_COLUMNS, STRIP = 24, 400
+LONG_STRIP, MOST_LONG = 800, 4
 # Up to so many, these columns are what is added; more of them are read faster where they lie.
 FEW_COLUMNS = 8
 # From so many rows on, those that no strip is filled with are worth a block of their own.
@@ -27,10 +29,16 @@ MANY_ROWS = 8 * STRIP
 SHORT_PART, LONG_PART = 2**16, 2**17
 # Rows of a part of columns: fewer of them leave too little to be read in one go.
 LEAST_PART = 2048
-# Bytes that are lent for the columns of a block: as many as those of the largest blocks that gates look at.
-SPACE = 2**21
+# Bytes that are lent: as many as the columns of the largest blocks that gates look at, and what is told of their rows.
+SPACE = 2**21 + 2**20
+# Bytes of what the processor fetches at once.
+ALIGNED = 64
 # Values of a block of long rows: each block costs some calls.
 LONG_BLOCK = 2**20
+# Where only the largest value is wanted, rows of so many bytes and at most so many columns are reduced where they lie,
+# all in one call: turning them would take longer, and so would a search in each for the place, unless they are very
+# long. Columns that are wanted besides are fetched one by one: more of them would cost more than is gained.
+LEAST_BYTES, MOST_REDUCED, MOST_PICKED = 112, 256, 8
 
 
 @dataclass(frozen=True)
@@ -41,21 +49,29 @@ class TopBlock:
     """Which rows."""
     values: NDArray[Any]
     """Shape (n_rows, n_classes): a view, or a copy where values had to be clipped."""
+    sums: NDArray[np.float64]
+    """Shape (n_rows,): the sums of the rows as they were given."""
     columns: NDArray[Any] | None
-    """Shape (..., n_classes, n): the columns of strips of n rows, one strip after the other; None for long rows."""
+    """Shape (..., n_classes, n): the columns of strips of n rows, one after the other; None where rows stay rows."""
     confidence: NDArray[Any]
     """Shape (n_rows,): the largest value of each row."""
     places: NDArray[np.intp] | None
     """Shape (n_rows,): the first column that holds it; None where that is still to be found."""
     picked: dict[int, NDArray[Any]]
-    """Single columns, each of shape (n_rows,), that were asked for."""
+    """Single columns that were asked for, each of shape (n_rows,); none where all are in `columns`."""
+
+    def column(self, c: int) -> NDArray[Any]:
+        """Return a column that was asked for, in the shape of the strips."""
+        return self.picked[c] if self.columns is None else self.columns[..., c, :]
 
     @cached_property
     def top(self) -> NDArray[np.intp]:
         """Shape (n_rows,): the first column that holds the largest value."""
-        if self.columns is None:
-            assert self.places is not None
+        if self.places is not None:
             return self.places
+        if self.columns is None:
+            places: NDArray[np.intp] = bits_of(self.values).argmax(axis=1)
+            return places
         n_classes = self.columns.shape[-2]
         holds = self.columns == self.confidence.reshape(*self.columns.shape[:-2], 1, -1)
         # Of all columns that hold it, the first has the largest rank.
@@ -94,6 +110,7 @@ def top_blocks(
     n_rows: int | None = None,
     pick: Iterable[int] = (),
     space: NDArray[np.uint8] | None = None,
+    whole: bool = True,
 ) -> Iterator[TopBlock]:
     """Yield the rows in blocks, checked as by `clean_blocks`, with what is largest in each: all in one pass.
 
@@ -109,10 +126,13 @@ def top_blocks(
     n_rows : int, default=None
         Most rows of a block; None takes as many as stay in the cache or, of long rows, which are not copied, more.
     pick : iterable of int, default=()
-        Columns that are wanted by themselves: picking them later out of long rows means to fetch these again.
+        Columns that will be asked for: picking them later out of long rows means to fetch these again.
     space : ndarray of shape (n_bytes,), default=None
         Where the columns of blocks are written if they fit: each block is then good until the next one is asked for.
         None takes fresh memory for each.
+    whole : bool, default=True
+        Whether more will be asked for than the largest values and some columns, at best up to `MOST_PICKED`; if not,
+        what would take longer to find may be left out.
 
     Yields
     ------
@@ -127,18 +147,24 @@ def top_blocks(
     if n_rows is None:
         n_rows = block_length(n_classes) if n_classes <= MOST_COLUMNS else max(LONG_BLOCK // n_classes, 1)
     one = bits_of(np.ones(1, values.dtype))[0]
-    pick, start = list(pick), 0
+    pick, strip, start = list(pick), strip_length(n_classes), 0
     while start < len(values):
         rest = min(n_rows, len(values) - start)
-        rows = slice(start, start + (rest if rest < MANY_ROWS else rest // STRIP * STRIP))
+        rows = slice(start, start + (rest if rest < MANY_ROWS else rest // strip * strip))
         block = values[rows]
-        scan = _Scan(block, pick, space)
+        scan = _Scan(block, pick, space, whole)
         within = bool(scan.largest.max() <= one)
         block = checked(block, scan.sums, within, values, name)
         if not within:
-            scan = _Scan(block, pick, space)
-        yield TopBlock(rows, block, scan.columns, scan.largest.view(block.dtype), scan.places, scan.picked)
+            scan = _Scan(block, pick, space, whole)
+        confidence = scan.largest.view(block.dtype)
+        yield TopBlock(rows, block, scan.sums, scan.columns, confidence, scan.places, scan.picked)
         start = rows.stop
+
+
+def strip_length(n_classes: int) -> int:
+    """Return how many rows are turned into columns at once."""
+    return LONG_STRIP if n_classes <= MOST_LONG else STRIP
 
 
 class _Scan:
@@ -147,17 +173,29 @@ class _Scan:
     columns: NDArray[Any] | None = None
     places: NDArray[np.intp] | None = None
 
-    def __init__(self, block: NDArray[np.floating], pick: list[int], space: NDArray[np.uint8] | None) -> None:
-        self.largest = np.empty(len(block), dtype=bits_of(block[:0]).dtype)
-        self.sums = np.empty(len(block))
+    def __init__(
+        self, block: NDArray[np.floating], pick: list[int], space: NDArray[np.uint8] | None, whole: bool
+    ) -> None:
+        self.space, self.used = space, 0
+        self.largest = self._room((len(block),), bits_of(block[:0]).dtype)
+        self.sums = self._room((len(block),), np.dtype(np.float64))
+        self.picked: dict[int, NDArray[Any]] = {}
         if abs(block.strides[0]) < abs(block.strides[1]):
             self._by_column(block)
+        elif not whole and _is_reduced(block):
+            self._rows_as_they_lie(block, pick)
         elif block.shape[1] <= MOST_COLUMNS:
-            self._short_rows(block, space)
+            self._short_rows(block)
         else:
             self._long_rows(block, pick)
-        if self.columns is not None:
-            self.picked = {c: self.columns[..., c, :].reshape(-1) for c in pick}
+
+    def _room(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return an empty array in the space that was lent, or of its own where that is full."""
+        start, size = self.used, math.prod(shape) * dtype.itemsize
+        if self.space is None or start + size > len(self.space):
+            return np.empty(shape, dtype)
+        self.used = start + -(-size // ALIGNED) * ALIGNED
+        return self.space[start : start + size].view(dtype).reshape(shape)
 
     def _by_column(self, block: NDArray[np.floating]) -> None:
         self.columns = block.T
@@ -165,13 +203,11 @@ class _Scan:
             self.sums[part] = row_sums(block[part])
             np.maximum.reduce(bits_of(self.columns[:, part]), axis=0, out=self.largest[part])
 
-    def _short_rows(self, block: NDArray[np.floating], space: NDArray[np.uint8] | None) -> None:
+    def _short_rows(self, block: NDArray[np.floating]) -> None:
         n_rows, n_classes = block.shape
-        strip = STRIP if n_rows % STRIP == 0 else n_rows
-        n_bytes = block.size * block.itemsize
-        if space is None or n_bytes > len(space):
-            space = np.empty(n_bytes, dtype=np.uint8)
-        self.columns = space[:n_bytes].view(block.dtype).reshape(-1, n_classes, strip)
+        strip = strip_length(n_classes)
+        strip = strip if n_rows % strip == 0 else n_rows
+        self.columns = self._room((n_rows // strip, n_classes, strip), block.dtype)
         largest = self.largest.reshape(-1, strip)
         few = n_classes <= FEW_COLUMNS
         for strips in _parts(len(largest), max(SHORT_PART // (strip * n_classes), 1)):
@@ -182,8 +218,20 @@ class _Scan:
             turned = self.columns[strips]
             turned[:] = block[part].reshape(-1, strip, n_classes).transpose(0, 2, 1)
             if few:
-                self.sums[part] = column_sums(turned, block[part])
+                column_sums(turned, block[part], self.sums[part])
             np.maximum.reduce(bits_of(turned), axis=1, out=largest[strips])
+
+    def _rows_as_they_lie(self, block: NDArray[np.floating], pick: list[int]) -> None:
+        n_rows, n_classes = block.shape
+        self.picked = {c: np.empty(n_rows, dtype=block.dtype) for c in pick}
+        size = max(LONG_PART // n_classes, 1)
+        starts = np.arange(0, min(n_rows, size) * n_classes, n_classes)
+        for part in _parts(n_rows, size):
+            rows = block[part]
+            self.sums[part] = row_sums(rows)
+            np.maximum.reduceat(bits_of(rows).reshape(-1), starts[: len(rows)], out=self.largest[part])
+            for c, column in self.picked.items():
+                column[part] = rows[:, c]
 
     def _long_rows(self, block: NDArray[np.floating], pick: list[int]) -> None:
         n_rows, n_classes = block.shape
@@ -199,6 +247,12 @@ class _Scan:
             self.sums[part] = row_sums(block[part])
             for c, column in self.picked.items():
                 column[part] = block[part, c]
+
+
+def _is_reduced(block: NDArray[np.floating]) -> bool:
+    """Return whether rows stay as they lie in memory where only their largest value and some columns are wanted."""
+    n_classes = block.shape[1]
+    return n_classes * block.itemsize >= LEAST_BYTES and n_classes <= MOST_REDUCED and block.flags.c_contiguous
 
 
 def _parts(n_rows: int, size: int) -> Iterator[slice]:

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skroute._rows import check_rows, column_sums, places_of, row_sums
+from skroute._rows import MANY_FLAGS, check_rows, column_sums, places_of, row_sums
 
 
-@pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 800, 803])
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 1.0])
+@pytest.mark.parametrize("n", [0, 1, 800, MANY_FLAGS, MANY_FLAGS + 3])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.06, 0.3, 1.0])
 @pytest.mark.parametrize("offset", [0, 3])
 def test_flags_are_found_wherever_they_are(n, share, offset):
     flags = (np.random.default_rng(0).random(n + offset) < share)[offset:]
@@ -40,7 +40,9 @@ def test_sums_of_float32_near_the_tolerance_are_those_of_float64(n_columns, orde
         values = np.asarray(proba * np.linspace(least, largest, 50)[:, np.newaxis], dtype=np.float32, order=order)
         assert_allclose(row_sums(values), values.sum(axis=1, dtype=np.float64), rtol=1e-14)
         turned = np.ascontiguousarray(values.reshape(5, 10, n_columns).transpose(0, 2, 1))
-        assert_allclose(column_sums(turned, values), values.sum(axis=1, dtype=np.float64), rtol=1e-14)
+        sums = np.empty(50)
+        column_sums(turned, values, sums)
+        assert_allclose(sums, values.sum(axis=1, dtype=np.float64), rtol=1e-14)
 
 
 @pytest.mark.parametrize("n_columns", [2, 3, 8, 9, 17, 18, 77, 5000])

@@ -2,10 +2,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from skroute._rows import clean_blocks
-from skroute._top_blocks import MANY_ROWS, MOST_COLUMNS, STRIP, borrowed_space, top_blocks
+from skroute._top_blocks import LONG_STRIP, MANY_ROWS, MOST_COLUMNS, STRIP, borrowed_space, strip_length, top_blocks
 
 LAYOUTS = {
     "C": np.ascontiguousarray,
@@ -45,30 +45,38 @@ def assert_same_as_plain(values, **options):
         if block.columns is not None:
             strips = block.columns.reshape(-1, rows.shape[1], block.columns.shape[-1])
             assert_array_equal(np.concatenate(list(strips), axis=1), rows.T)
-        assert list(block.picked) == list(options.get("pick", []))
-        for c, column in block.picked.items():
-            assert_array_equal(column, rows[:, c])
+        assert_allclose(block.sums, rows.sum(axis=1), atol=rows.shape[1] * np.finfo(values.dtype).eps)
+        for c in options.get("pick", []):
+            assert_array_equal(block.column(c).reshape(-1), rows[:, c])
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("n_classes", [2, 3, MOST_COLUMNS, MOST_COLUMNS + 1, 90, 300])
+@pytest.mark.parametrize("n_classes", [2, 3, 5, MOST_COLUMNS, MOST_COLUMNS + 1, 90, 300])
 def test_blocks_say_what_numpy_says(layout, dtype, n_classes):
     values = LAYOUTS[layout](draw(1703, n_classes, dtype))
     before = values.copy()
-    for n_rows in (None, STRIP, 1000):
-        assert_same_as_plain(values, n_rows=n_rows, pick=[n_classes - 1, 0])
+    for n_rows in (None, STRIP, LONG_STRIP, 1000):
+        for whole in (True, False):
+            assert_same_as_plain(values, n_rows=n_rows, pick=[n_classes - 1, 0], whole=whole)
     assert_same_as_plain(values[:9], n_rows=1)
     assert_same_as_plain(values[:40], n_rows=7)
     assert_array_equal(values, before)
 
 
 @pytest.mark.parametrize("n_classes", [3, 20])
-@pytest.mark.parametrize("extra", [-1, 0, 1, STRIP])
+@pytest.mark.parametrize("extra", [-1, 0, 1, None])
 def test_many_rows_fill_strips_and_the_rest_follows(n_classes, extra):
-    values = draw(MANY_ROWS + extra, n_classes)
+    values = draw(MANY_ROWS + (strip_length(n_classes) if extra is None else extra), n_classes)
     assert_same_as_plain(values, n_rows=10**6)
     assert len(gathered(values, n_rows=10**6)) == (2 if extra == 1 else 1)
+
+
+def test_the_largest_value_alone_needs_no_search_for_its_place():
+    values = draw(900, 77)
+    (block,) = top_blocks(values, "proba", pick=[5], whole=False)
+    assert block.columns is None
+    assert block.places is None
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -115,7 +123,8 @@ def test_blocks_in_space_that_is_lent_are_the_same(n_rows, n_classes, dtype):
             assert block.rows == expected.rows
             assert_array_equal(block.confidence, expected.confidence)
             assert_array_equal(block.top, expected.top)
-            assert_array_equal(block.picked[1], expected.picked[1])
+            assert_array_equal(block.sums, expected.sums)
+            assert_array_equal(block.column(1), expected.column(1))
 
 
 def test_blocks_that_do_not_fit_get_memory_of_their_own():

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from skroute._rows import row_sums
-from skroute._top_blocks import MANY_ROWS, STRIP
+from skroute._top_blocks import MANY_ROWS, strip_length
 
 __all__ = [
     "CheckedMap",
@@ -65,7 +65,7 @@ def block_rows(n_columns: int) -> int:
     """Return the number of rows of a block."""
     n_rows = BLOCK // n_columns
     # Whole strips, where there are many: gates that read the block next would make a block of what is left over.
-    multiple = STRIP if n_rows >= MANY_ROWS else MULTIPLE
+    multiple = strip_length(n_columns) if n_rows >= MANY_ROWS else MULTIPLE
     return max(n_rows // multiple * multiple, LEAST_ROWS)
 
 

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._top_blocks import MOST_COLUMNS, TopBlock, borrowed_space, top_blocks
+from skroute._rows import places_of
+from skroute._top_blocks import MOST_COLUMNS, MOST_PICKED, TopBlock, borrowed_space, top_blocks
 from skroute.routing._cut_points import HALF, entropy_cuts, margin_cuts
 from skroute.routing._few_rows import few_routes
-from skroute.routing._gates import AUTO, CLARIFY, ESCALATE, ROUTES, SLACK, WATCH, Gates
+from skroute.routing._gates import CLARIFY, ESCALATE, ROUTES, SLACK, WATCH, Gates
+from skroute.routing._rough_entropy import entropy_tolerance, rough_entropy
 from skroute.routing._signals import BLOCK_CELLS, entropy_signal
 
 __all__ = ["NAMES", "fast_routes", "routes_of_parts"]
@@ -28,7 +30,7 @@ FEW_CELLS = 10_000
 FEW_ROWS = 1200
 # Values and rows in a block: few enough for the cache, enough to outweigh some sixty calls of NumPy. Long rows are not
 # copied, so that more of them are.
-CELLS, LONG_CELLS, MOST_ROWS = 1 << 18, 1 << 20, 1 << 15
+CELLS, LONG_CELLS, MOST_ROWS = 1 << 18, 1 << 20, 64_000
 # Beyond one watched class, and one more for so many classes, all columns are compared at once.
 SPARSE = 8
 NAMES = np.array(ROUTES)
@@ -89,7 +91,7 @@ def routes_of_parts(
         n_cells = CELLS if n_classes <= MOST_COLUMNS else LONG_CELLS
         n_rows = max(min(n_cells // n_classes, MOST_ROWS), 1)
         with borrowed_space() as space:
-            for block in top_blocks(values, name, n_rows, kernel.picked, space):
+            for block in top_blocks(values, name, n_rows, kernel.picked, space, whole=kernel.whole):
                 last, stop = block.values[-1:], start + len(block.values)
                 # Every code is in range; without "clip" NumPy would fill a copy first.
                 NAMES.take(kernel.decide(block), out=routes[start:stop], mode="clip")
@@ -116,7 +118,12 @@ class _Kernel:
         self.margin = -math.inf if gates.margin is None else gates.margin - SLACK
         self.max_entropy = math.inf if gates.max_entropy is None else gates.max_entropy + SLACK
         self.escalate_entropy = math.inf if gates.escalate_entropy is None else gates.escalate_entropy - SLACK
-        self.tolerance = entropy_tolerance(self.n_classes)
+        # Rough entropies between two levels are not good enough.
+        tolerance = entropy_tolerance(self.n_classes)
+        self.pass_levels = self.max_entropy - tolerance, self.max_entropy + tolerance
+        self.escalate_levels = self.escalate_entropy - tolerance, self.escalate_entropy + tolerance
+        # Where the share of doubtful rows is larger, measuring all costs less than picking them.
+        self.most_picked = (self.n_classes + 5) / (self.n_classes + 32)
         self._set_levels(dtype)
         self._set_watches(dtype)
 
@@ -130,10 +137,10 @@ class _Kernel:
         self.sure = max(entropy_sure, self.margin_sure)
         levels, counts = np.unique(self.least, return_counts=True)
         self.common = levels[counts.argmax()]
-        self.exceptions = np.flatnonzero(self.least != self.common)
+        self.exceptions: list[int] = np.flatnonzero(self.least != self.common).tolist()
         # A class with more than half of a row is on top. Where all levels ask for that, and few differ from the rest,
         # looking at the columns of those few is quicker than finding out what is on top.
-        self.by_exception = bool(levels[0] > HALF) and 2 * self.exceptions.size <= n_classes + 1
+        self.by_exception = bool(levels[0] > HALF) and 2 * len(self.exceptions) <= n_classes + 1
         # Below the first every row escalates, if it gets so far; from the second on none does.
         self.escalates, self.settled = entropy_cuts(gates.escalate_entropy, n_classes)
 
@@ -144,7 +151,14 @@ class _Kernel:
         self.only_top = self.gates.watch_order == "top"
         # Beyond so many, all columns are looked at.
         few = not self.only_top and SPARSE * self.watched.size <= self.n_classes + SPARSE
-        self.picked = self.watched.tolist() if few else []
+        self.few = self.watched.tolist() if few else []
+        # Which columns are looked at by themselves, and whether more than those and the largest value is.
+        self.picked = sorted({*self.few, *self.exceptions})
+        self.whole = not self.by_exception or len(self.picked) > MOST_PICKED or (self.watched.size > 0 and not few)
+        if self.whole:
+            self.picked = self.few
+        # Whether two classes may share the largest value of a row that passes.
+        self.tied = bool(self.least.min() <= HALF)
         self.holds_back = self.gates.watch_order == "before" and self.watched.size > 0
 
     def decide(self, block: TopBlock) -> NDArray[np.int8]:
@@ -168,21 +182,25 @@ class _Kernel:
         undecided |= passes
         undecided &= ~auto
         np.multiply(route, ~auto, out=route)
-        doubtful, size = np.flatnonzero(undecided), max(CELLS // self.n_classes, 1)
+        if block.columns is not None and np.count_nonzero(undecided) > self.most_picked * len(route):
+            strips = block.columns.reshape(-1, self.n_classes, block.columns.shape[-1])
+            return self._settle(block.values, self._entropy(strips, block.sums), confidence, passes, route)
+        doubtful, size = places_of(undecided), max(CELLS // self.n_classes, 1)
         for start in range(0, len(doubtful), size):
             rows = doubtful[start : start + size]
             values = self._take(block.values, rows)
-            route[rows] = self._settle(values, confidence.take(rows), passes.take(rows), route.take(rows))
+            entropy = self._entropy(values.T[np.newaxis] if self.by_column else values, block.sums.take(rows))
+            route[rows] = self._settle(values, entropy, confidence.take(rows), passes.take(rows), route.take(rows))
         return route
 
     def _passes(self, block: TopBlock) -> NDArray[np.bool_]:
         """Return which rows reach the `least` of their top class."""
-        if block.columns is None or not self.by_exception:
+        if not self.by_exception or block.places is not None:
             passes: NDArray[np.bool_] = block.confidence >= self.least.take(block.top)
             return passes
         passes = block.confidence >= self.common
         for c in self.exceptions:
-            column, level = block.columns[..., c, :], self.least[c]
+            column, level = block.column(c), self.least[c]
             if level < self.common:
                 passes |= (column >= level).reshape(-1)
             else:
@@ -191,27 +209,28 @@ class _Kernel:
 
     def _watches(self, block: TopBlock, passes: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return for which rows a watch fired, and which of those that pass it holds back if any may."""
-        if not self.picked:
+        if not self.few:
             on_top: NDArray[np.bool_] = block.confidence >= self.watch.take(block.top)
             if self.only_top:
                 return on_top, on_top
             count = self._count(block)
             return count > 0, count > on_top.view(np.int8)
         fired, elsewhere = np.zeros((2, len(block.values)), dtype=bool)
-        unsure = passes & (block.confidence <= HALF)
-        for c, column in block.picked.items():
-            fires = column >= self.watch[c]
+        for c in self.few:
+            column = block.column(c)
+            fires = (column >= self.watch[c]).reshape(-1)
             fired |= fires
             if not self.holds_back:
                 continue
-            below = column < block.confidence
+            below = (column < block.confidence.reshape(column.shape)).reshape(-1)
             below &= fires
             elsewhere |= below
-            # Where it fires and is not below the largest, an earlier column may hold the same.
-            fires ^= below
-            fires &= unsure
-            rows = np.flatnonzero(fires)
-            if rows.size:
+            if self.tied:
+                # Where it fires and is not below the largest, an earlier column may hold the same.
+                fires ^= below
+                fires &= passes
+                fires &= block.confidence <= HALF
+                rows = np.flatnonzero(fires)
                 elsewhere[rows] |= self._take(block.values, rows).argmax(axis=1) != c
         return fired, elsewhere
 
@@ -229,40 +248,47 @@ class _Kernel:
             return block.take(rows, axis=0)
         return block.T.take(rows, axis=1).T if self.n_classes <= MOST_COLUMNS else block[rows]
 
+    def _entropy(self, values: NDArray[np.floating], sums: NDArray[np.float64]) -> NDArray[np.float32] | None:
+        """Return rough entropies, if any gate asks for them."""
+        return rough_entropy(values, sums) if min(self.max_entropy, self.escalate_entropy) < math.inf else None
+
     def _settle(
         self,
         values: NDArray[np.floating],
+        entropy: NDArray[np.float32] | None,
         confidence: NDArray[np.floating],
         passes: NDArray[np.bool_],
         route: NDArray[np.int8],
     ) -> NDArray[np.int8]:
-        """Return the routes of rows that confidence does not decide, given those that they take by it."""
+        """Return the routes of rows that confidence need not decide, given those that they take by it."""
         close = np.flatnonzero(passes & (confidence < self.margin_sure))
         if close.size:
             passes[close] = _margin(self._take(values, close)) >= self.margin
-        if min(self.max_entropy, self.escalate_entropy) < math.inf:
-            entropy = self._entropy(values)
-            passes &= entropy <= self.max_entropy
+        if entropy is not None:
+            within, escalates = self._entropy_gates(values, entropy)
+            passes &= within
             # Not those on which a watch fired.
-            np.minimum(
-                route, np.where(entropy >= self.escalate_entropy, np.int8(ESCALATE), np.int8(CLARIFY)), out=route
-            )
-        route[passes] = AUTO
+            np.minimum(route, np.subtract(np.int8(CLARIFY), (CLARIFY - ESCALATE) * escalates.view(np.int8)), out=route)
+        np.multiply(route, ~passes, out=route)
         return route
 
-    def _entropy(self, block: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return entropies that lie on the same side of every level as those of the plain code."""
-        entropy = rough_entropy(block)
-        near = np.abs(entropy - self.max_entropy) <= self.tolerance
-        near |= np.abs(entropy - self.escalate_entropy) <= self.tolerance
+    def _entropy_gates(
+        self, values: NDArray[np.floating], entropy: NDArray[np.float32]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which rows pass the gate of entropy, and which escalate, as the plain code has it."""
+        sure, possible = self.pass_levels
+        within, escalates = entropy <= sure, entropy >= self.escalate_levels[1]
+        near = within ^ (entropy <= possible)
+        near |= escalates ^ (entropy >= self.escalate_levels[0])
         rows = np.flatnonzero(near)
         if rows.size:
             # Sums along columns add one column after the other, sums along rows, and of a single row, in pairs. So that
             # the last bit is that of the plain code too, a row of columns is measured in company.
             company = np.append(rows, rows[:1]) if self.by_column else rows
-            values = self._take(block, company).astype(np.float64, order="F" if self.by_column else "C")
-            entropy[rows] = entropy_signal(values)[: rows.size]
-        return entropy
+            some = self._take(values, company).astype(np.float64, order="F" if self.by_column else "C")
+            exact = entropy_signal(some)[: rows.size]
+            within[rows], escalates[rows] = exact <= self.max_entropy, exact >= self.escalate_entropy
+        return within, escalates
 
 
 def _kernel_for(gates: Gates, values: NDArray[np.floating]) -> _Kernel:
@@ -278,33 +304,6 @@ def _remembered_kernel(
     thresholds: bytes, watch: bytes, numbers: tuple[Any, ...], dtype: np.dtype[np.floating], by_column: bool
 ) -> _Kernel:
     return _Kernel(Gates(np.frombuffer(thresholds), np.frombuffer(watch), *numbers), dtype, by_column)
-
-
-def entropy_tolerance(n_classes: int) -> float:
-    """Return a bound on the error of `rough_entropy` for rows of values in [0, 1] that sum to 1 +- `SUM_SLACK`.
-
-    With u = 2^-24: every p is rounded by at most u p, its logarithm by 4 units in the last place, 8 u |log p|, and the
-    product by u. All terms of T = -sum p log p are >= 0, as are those of S = sum p, so that a sum of K of them in any
-    order adds at most K u of itself. That makes (K + 10) u T + u S for T and (K + 1) u S for S. The entropy in nats is
-    log S + T / S, and T / S is at most log K + 0.006; so its error is at most (2 K + 11) u (log K + 0.006) + (K + 2) u,
-    and over log K >= 0.69 at most (3.5 K + 15) u. What lies under the least normal float32 adds less than 1e-33, and
-    terms of second order, and the rounding of the plain code in float64, are covered by the step to 4 (K + 10) u.
-    """
-    return 4.0 * (n_classes + 10) * 2.0**-24
-
-
-def rough_entropy(block: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the entropy of each renormalised row over log(n_classes), to within `entropy_tolerance`."""
-    shares = block.astype(np.float32)
-    n_classes = block.shape[1]
-    ones = np.ones(n_classes, dtype=np.float32)
-    # What is added to keep off log 0 is lost in the digits of all p that count.
-    logs = shares + np.finfo(np.float32).tiny
-    np.log(logs, out=logs)
-    logs *= shares
-    sums, terms = (shares @ ones).astype(np.float64), (logs @ ones).astype(np.float64)
-    entropy: NDArray[np.float64] = (np.log(sums) - terms / sums) / np.log(n_classes)
-    return entropy
 
 
 def _margin(block: NDArray[np.floating]) -> NDArray[np.float64]:

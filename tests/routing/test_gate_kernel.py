@@ -10,10 +10,11 @@ from routing.hard_cases import hard_gates, hard_rows, lesson_gates
 from strategies import WATCH_ORDERS, gates, n_classes, rows, unhurried
 
 from skroute import RoutePolicy
-from skroute._rows import check_rows
+from skroute._rows import check_rows, row_sums
 from skroute.routing import _gate_kernel
-from skroute.routing._gate_kernel import entropy_tolerance, fast_routes, rough_entropy
+from skroute.routing._gate_kernel import fast_routes
 from skroute.routing._gates import ROUTES, SLACK, Gates
+from skroute.routing._rough_entropy import entropy_tolerance, rough_entropy
 from skroute.routing._signals import measure
 
 FORMS = [("f4", "C"), ("f4", "F"), ("f8", "C"), ("f8", "F")]
@@ -173,9 +174,10 @@ def test_decide_and_explain_agree(n_rows):
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
 @pytest.mark.parametrize("n_classes", [2, 3, 24, 77, 1000, 5000])
-def test_rough_entropies_keep_far_within_their_bound(n_classes, form):
+@pytest.mark.parametrize("turned", [False, True])
+def test_rough_entropies_keep_far_within_their_bound(n_classes, form, turned):
     proba = np.asarray(hard_rows(n_classes, np.random.default_rng(6)), dtype=form[0], order=form[1])
-    off = np.abs(rough_entropy(proba) - measure(proba).entropy)
+    off = np.abs(rough_entropy(proba.T[np.newaxis] if turned else proba, row_sums(proba)) - measure(proba).entropy)
     assert off.max() < 0.5 * entropy_tolerance(n_classes)
 
 
