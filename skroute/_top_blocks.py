@@ -26,19 +26,19 @@ FEW_COLUMNS = 8
 MANY_ROWS = 8 * STRIP
 # Values that are looked at several times in turn, while they stay in the cache: those that are turned into columns, and
 # those of long rows, where each turn costs more calls.
-SHORT_PART, LONG_PART = 2**16, 2**17
+SHORT_PART, LONG_PART = 2**16, 2**18
 # Rows of a part of columns: fewer of them leave too little to be read in one go.
 LEAST_PART = 2048
 # Bytes that are lent: as many as the columns of the largest blocks that gates look at, and what is told of their rows.
-SPACE = 2**21 + 2**20
+SPACE = 2**22 + 2**20
 # Bytes of what the processor fetches at once.
 ALIGNED = 64
 # Values of a block of long rows: each block costs some calls.
 LONG_BLOCK = 2**20
-# Where only the largest value is wanted, rows of so many bytes and at most so many columns are reduced where they lie,
-# all in one call: turning them would take longer, and so would a search in each for the place, unless they are very
-# long. Columns that are wanted besides are fetched one by one: more of them would cost more than is gained.
-LEAST_BYTES, MOST_REDUCED, MOST_PICKED = 112, 256, 8
+# Where only the largest value is wanted, rows of so many bytes are reduced where they lie, all in one call: to turn
+# them would take longer, and so would a search in each for the place. Columns that are wanted besides are fetched one
+# by one: more of them would cost more than is gained.
+LEAST_BYTES, MOST_PICKED = 112, 8
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class _Scan:
         self.picked: dict[int, NDArray[Any]] = {}
         if abs(block.strides[0]) < abs(block.strides[1]):
             self._by_column(block)
-        elif not whole and _is_reduced(block):
+        elif not whole and block.shape[1] * block.itemsize >= LEAST_BYTES and block.flags.c_contiguous:
             self._rows_as_they_lie(block, pick)
         elif block.shape[1] <= MOST_COLUMNS:
             self._short_rows(block)
@@ -247,12 +247,6 @@ class _Scan:
             self.sums[part] = row_sums(block[part])
             for c, column in self.picked.items():
                 column[part] = block[part, c]
-
-
-def _is_reduced(block: NDArray[np.floating]) -> bool:
-    """Return whether rows stay as they lie in memory where only their largest value and some columns are wanted."""
-    n_classes = block.shape[1]
-    return n_classes * block.itemsize >= LEAST_BYTES and n_classes <= MOST_REDUCED and block.flags.c_contiguous
 
 
 def _parts(n_rows: int, size: int) -> Iterator[slice]:
