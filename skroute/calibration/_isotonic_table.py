@@ -2,12 +2,14 @@
 
 A *cell* is a whole number that follows from a value and never falls while the value rises. So the values of one cell
 lie side by side, and a table tells which line of the function serves the first of them. Where a single knot lies in a
-cell, whether it is passed tells the rest; where there are more, a search among these few does.
+cell, whether it is passed tells the rest; where there are more, a search among these few does. Of a function that is
+flat but between neighbours, as isotonic fits are, another table holds the value of all cells without a knot.
 
 Where all knots lie in [0, 1], a cell is the exponent and the first bits of the fraction, because floats that are not
-negative are ordered like their bits. Such cells are narrow near 0, where the scores of one class among many lie. Among
-few classes many scores lie near 1 as well, and those above one half are mirrored, for cells that are narrow there too.
-Other scores (decision values) get cells of equal width between the first and the last knot of their column.
+negative are ordered like their bits. Such cells are narrow near 0, where the scores of one class among many lie;
+what is added to all values makes those nearest to 0 equally wide. Among few classes many scores lie near 1 as well, and
+those above one half are mirrored, for cells that are narrow there too. Other scores (decision values) get cells of
+equal width between the first and the last knot of their column.
 """
 
 from collections.abc import Sequence
@@ -15,26 +17,30 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._rows import places_of
+from skroute._rows import bits_of, places_of
 from skroute.calibration._apply import spread_rows
 
 __all__ = ["IsotonicTable"]
 
 Knots = tuple[NDArray[np.float64], NDArray[np.float64]]
 
-# Octaves below 1 with cells of their own; what is smaller shares a cell. All but few of the knots lie above it.
+# Octaves below 1 with cells of their own. All but few of the knots lie above what is smaller.
 LEAST_OCTAVES, MOST_OCTAVES, FEW_KNOTS = 8, 40, 0.02
-FRACTION_BITS, EXPONENT_BIAS = 52, 1023
+FRACTION_BITS = 52
 # At least so many rows to come, and values for each cell: filling the table must not cost more than it saves.
 LEAST_ROWS, VALUES_A_CELL = 2**12, 2
-# Cells in all, 8 bytes each; and for each knot of the column that has most: more would fill the cache for nothing.
-MOST_CELLS, CELLS_A_KNOT = 2**20, 64
+# Cells in all, up to 16 bytes each; and for each knot of the column that has most, where functions are flat and where
+# they are not: more would fill the cache for nothing.
+MOST_CELLS, CELLS_A_STEP, CELLS_A_SLOPE = 2**20, 64, 16
 # Bits of the fraction: fewer leave too much to the search, more do not pay.
 LEAST_BITS, MOST_BITS = 5, 11
 # Up to so many columns, scores near 1 are common.
 FEW_COLUMNS = 8
 # Up to so many knots of a cell are passed one by one.
-FEW_HELD = 6
+FEW_HELD = 12
+# Such a share of the cells between the knots must be flat for a table of values, and of the lines for more cells.
+LEAST_FLAT, LEAST_STEPS = 0.5, 0.25
+BITS_OF_ONE = bits_of(np.ones(1))[0]
 # The rounding of slope times value, and so of the result, stays under 1e-13.
 MOST_STEEP = 500.0
 
@@ -53,19 +59,24 @@ class IsotonicTable:
     def __init__(self, knots: Sequence[Knots], n_rows: int) -> None:
         n_columns = len(knots)
         self.by_bits = all(x[0] >= 0.0 and x[-1] <= 1.0 for x, _ in knots)
-        self.octaves = _octaves(knots)
         self.n_bits = _n_bits(knots, n_rows)
         self.mirrored = self.by_bits and n_columns <= FEW_COLUMNS
-        # One cell more for what is smaller; and an octave more for 1 itself or, mirrored, all octaves again.
-        octaves = 2 * self.octaves if self.mirrored else self.octaves + 1
-        self.n_cells = (octaves << self.n_bits) + 1
+        octaves = _octaves(knots)
+        self.shift, self.least_near = FRACTION_BITS - self.n_bits, 2.0**-octaves
+        ends = np.array([0.0, 0.5 if self.mirrored else 1.0]) + self.least_near
+        base, last = (int(bits) >> self.shift for bits in ends.view(np.int64))
+        self.n_cells = (last - base + 1) * (2 if self.mirrored else 1)
         first = np.array([x[0] for x, _ in knots])
         # Halves, because the whole may be out of the range of floats.
         reach = np.array([x[-1] / 2.0 - x[0] / 2.0 for x, _ in knots])
         scale = np.divide(self.n_cells / 2.0 - 1.0, reach, out=np.ones(n_columns), where=reach > 1e-300)
         self.first, self.scale = spread_rows(first, n_rows), spread_rows(scale, n_rows)
-        self.start = spread_rows(np.arange(n_columns) * self.n_cells, n_rows)
-        self._fill(knots)
+        # What is added to the bits of a value, so that the cells of each column follow those of the one before.
+        self.start = spread_rows(np.arange(n_columns) * self.n_cells - (base if self.by_bits else 0), n_rows)
+        # From the other end, if mirrored: ~cell is -1 - cell.
+        self.turn = self.n_cells + 2 * base
+        self._set_lines(knots)
+        self._set_cells(np.array([len(x) for x, _ in knots]))
 
     @staticmethod
     def pays(knots: Sequence[Knots], n_rows: int) -> bool:
@@ -74,10 +85,20 @@ class IsotonicTable:
 
     def write(self, values: NDArray[np.float64], result: NDArray[np.float64]) -> None:
         """Write the functions of finite values, shape (n, n_columns), to `result`."""
-        n_rows = len(values)
-        cells = self._cells(values, self.first[:n_rows], self.scale[:n_rows])
-        cells += self.start[:n_rows]
+        cells = self._cells(values, *(spread[: len(values)] for spread in (self.first, self.scale, self.start)))
+        if self.value is None:
+            self._write_lines(values, cells, result)
+            return
         # Every index is in range; without "clip" NumPy would look.
+        self.value.take(cells, out=result, mode="clip")
+        rest = places_of(np.isnan(result).reshape(-1))
+        if rest.size:
+            some = np.empty(rest.size)
+            self._write_lines(values.take(rest), cells.take(rest), some)
+            result.put(rest, some)
+
+    def _write_lines(self, values: NDArray[np.float64], cells: NDArray[np.int64], result: NDArray[np.float64]) -> None:
+        """Write the values on the lines that serve the cells."""
         line = self.line.take(cells, mode="clip").astype(np.intp)
         several = places_of((line < 0).reshape(-1))
         if several.size:
@@ -94,62 +115,80 @@ class IsotonicTable:
         np.clip(result, self.least, self.most, out=result)
 
     def _cells(
-        self, values: NDArray[np.float64], first: NDArray[np.float64], scale: NDArray[np.float64]
+        self,
+        values: NDArray[np.float64],
+        first: NDArray[np.float64],
+        scale: NDArray[np.float64],
+        start: NDArray[np.int64],
     ) -> NDArray[np.int64]:
-        """Return the cell of each value, less than `n_cells`."""
+        """Return the cell of each value, those of all columns counted on."""
         if not self.by_bits:
             # What lies beyond the knots may leave the range of whole numbers, and even that of floats.
             with np.errstate(over="ignore"):
                 places = (values - first) * scale
             np.clip(places, -1.0, self.n_cells - 2, out=places)
             places += 1.0
-            return places.astype(np.int64)
-        near = values
-        if self.mirrored:
-            # Differences are rounded, but never fall while the values rise.
-            near = 0.5 - values
-            # All bits set where a value lies above one half.
-            upper = near.view(np.int64) >> 63
-            np.abs(near, out=near)
-            np.subtract(0.5, near, out=near)
-        # The bits of negative numbers, and of -0.0, are negative: they end in the first cell.
-        cells: NDArray[np.int64] = near.view(np.int64) >> (FRACTION_BITS - self.n_bits)
-        cells -= ((EXPONENT_BIAS - self.octaves) << self.n_bits) - 1
-        np.clip(cells, 0, self.n_cells - 1, out=cells)
-        if self.mirrored:
-            # ~cell is -1 - cell, and so counts from the other end.
-            cells ^= upper
-            upper &= self.n_cells
-            cells += upper
+            cells: NDArray[np.int64] = places.astype(np.int64)
+            cells += start
+            return cells
+        # What has a sign or exceeds one has larger bits than one.
+        if bits_of(values).max() > BITS_OF_ONE:
+            values = np.clip(values, 0.0, 1.0)
+            values += 0.0
+        if not self.mirrored:
+            cells = (values + self.least_near).view(np.int64) >> self.shift
+            cells += start
+            return cells
+        near = 0.5 - values
+        # All bits set where a value lies above one half.
+        upper = near.view(np.int64) >> 63
+        np.abs(near, out=near)
+        # Differences are rounded, but never fall while the values rise.
+        np.subtract(0.5 + self.least_near, near, out=near)
+        cells = near.view(np.int64) >> self.shift
+        cells ^= upper
+        cells += start
+        upper &= self.turn
+        cells += upper
         return cells
 
-    def _fill(self, knots: Sequence[Knots]) -> None:
-        """Write the table: all lines, those of a column side by side, and for every cell the first that serves it."""
-        # Before the first knot, between knots, and from the last one on.
+    def _set_lines(self, knots: Sequence[Knots]) -> None:
+        """Write all lines, those of a column side by side: before the first knot, between knots, and from the last."""
         self.end = np.concatenate([np.append(x, np.inf) for x, _ in knots])
+        start = np.concatenate([np.append(x[:1], x) for x, _ in knots])
         self.height = np.concatenate([np.append(y[:1], y) for _, y in knots])
         self.least, self.most = self.height.min(), self.height.max()
+        ascent = np.diff(self.height, append=0.0)
+        ascent[np.isinf(self.end)] = 0.0
         with np.errstate(over="ignore"):
-            slopes = [np.diff(y) / np.diff(x) for x, y in knots]
-        self.rise = np.concatenate([np.concatenate([[0.0], slope, [0.0]]) for slope in slopes])
+            reach = self.end - start
+            self.rise = np.divide(ascent, reach, out=np.zeros(len(reach)), where=reach > 0.0)
         # Where nothing rises the value is that of the knots, to the last digit.
-        start = np.concatenate([np.append(x[:1], x) for x, _ in knots])
         self.intercept = np.where(self.rise == 0.0, self.height, self.height - self.rise * start)
-        reach = np.maximum(np.abs(start), np.where(np.isfinite(self.end), np.abs(self.end), 0.0))
-        self.slope = np.where(np.abs(self.rise) * reach <= MOST_STEEP, self.rise, np.nan)
-        self.line = np.empty(len(knots) * self.n_cells, dtype=np.int32)
-        self.last = np.empty_like(self.line)
-        first = self.most_held = 0
-        for k, (x, _) in enumerate(knots):
-            own, column = slice(k * self.n_cells, (k + 1) * self.n_cells), slice(k, k + 1)
-            cells = self._cells(x[:, np.newaxis], self.first[:1, column], self.scale[:1, column])
-            held = np.bincount(cells.ravel(), minlength=self.n_cells)
-            self.most_held = max(self.most_held, int(held.max()))
-            self.last[own] = first + np.cumsum(held)
-            self.line[own] = self.last[own] - held
-            # Where several knots are, as a negative number.
-            self.line[own][held > 1] ^= -1
-            first += len(x) + 1
+        farthest = np.maximum(np.abs(start), np.where(np.isfinite(self.end), np.abs(self.end), 0.0))
+        self.slope = np.where(np.abs(self.rise) * farthest <= MOST_STEEP, self.rise, np.nan)
+
+    def _set_cells(self, n_knots: NDArray[np.intp]) -> None:
+        """Write for every cell the first line that serves it, and its value if the functions are mostly flat."""
+        column = np.repeat(np.arange(len(n_knots)), n_knots)
+        spread = (each[0].take(column) for each in (self.first, self.scale, self.start))
+        cells = self._cells(self.end[np.isfinite(self.end)], *spread)
+        held = np.bincount(cells, minlength=len(n_knots) * self.n_cells)
+        self.most_held = int(held.max())
+        # The last line that serves a cell: a column has one line more than knots.
+        last = np.cumsum(held)
+        last += np.repeat(np.arange(len(n_knots)), self.n_cells)
+        self.last = last.astype(np.int32)
+        self.line = self.last - held.astype(np.int32)
+        flat = held == 0
+        flat &= (self.rise == 0.0).take(self.line)
+        ends = np.cumsum(n_knots)
+        outer = np.stack([cells.take(ends - n_knots), cells.take(ends - 1)])
+        n_between = np.diff(outer, axis=0).sum()
+        n_flat = np.diff(np.cumsum(flat).take(outer), axis=0).sum()
+        self.value = np.where(flat, self.height.take(self.line), np.nan) if n_flat >= LEAST_FLAT * n_between else None
+        # Where several knots are, as a negative number.
+        np.invert(self.line, out=self.line, where=held > 1)
 
     def _search(
         self, values: NDArray[np.float64], cells: NDArray[np.int64], line: NDArray[np.intp]
@@ -161,7 +200,7 @@ class IsotonicTable:
             for _ in range(self.most_held - 1):
                 low += values >= self.end.take(low)
             return low
-        high = self.last.take(cells)
+        high = self.last.take(cells).astype(np.intp)
         while (low < high).any():
             middle = (low + high) >> 1
             passed = values >= self.end.take(middle)
@@ -177,7 +216,9 @@ def _n_bits(knots: Sequence[Knots], n_rows: int) -> int:
         # In particular one row, for which all that follows would take too long.
         return 0
     octaves = _octaves(knots) + 1
-    need = max(CELLS_A_KNOT * max(len(x) for x, _ in knots), octaves << LEAST_BITS)
+    is_flat = np.diff(np.concatenate([y for _, y in knots])) == 0.0
+    cells = CELLS_A_STEP if np.count_nonzero(is_flat) >= LEAST_STEPS * is_flat.size else CELLS_A_SLOPE
+    need = max(cells * max(len(x) for x, _ in knots), octaves << LEAST_BITS)
     return min(int(np.log2(max(min(room, need) // octaves, 1))), MOST_BITS)
 
 
