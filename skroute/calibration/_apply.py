@@ -54,9 +54,13 @@ def by_blocks(function: CheckedMap, scores: NDArray[np.float64]) -> NDArray[np.f
 
 def all_finite(values: NDArray[np.float64]) -> bool:
     """Return whether all values of a matrix are finite, without a temporary of its size."""
+    # Where the sum is finite, all are; where it is not, the values may only be large.
     if len(values) == 1:
-        # Where the sum is finite, all are.
         return math.isfinite(sum(values[0].tolist())) or bool(np.isfinite(values).all())
+    if values.flags.forc:
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(values.sum()):
+                return True
     size = block_rows(values.shape[1])
     return all(bool(np.isfinite(values[start : start + size]).all()) for start in range(0, len(values), size))
 

@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 # Blocks that are calibrated in a row and then routed: so many values outweigh the calls, and hardly fill memory.
-BLOCKS = 4
+BLOCKS = 3
 
 JOINT = {
     "auto": PooledCalibrator,

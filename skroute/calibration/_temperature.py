@@ -1,5 +1,6 @@
 """Temperature scaling: one number for all classes."""
 
+import math
 from typing import Any, Self
 
 import numpy as np
@@ -21,6 +22,7 @@ __all__ = ["TemperatureCalibrator"]
 LEAST_LOGIT = -1e100
 # Exponentials of less lose nothing to the limits of floats.
 MOST_LOG = 600.0
+LOG_2 = math.log(2.0)
 BITS_OF_ONE = bits_of(np.ones(1))[0]
 
 
@@ -158,8 +160,9 @@ class TemperatureCalibrator(BaseEstimator):
         if bits_of(scores).max() > BITS_OF_ONE:
             return self._write_softmax(scores, proba)
         np.add(scores, self.floor, out=proba)
-        np.log2(proba, out=proba)
-        proba *= self.beta_
+        # Of each pair the quicker one.
+        np.log(proba, out=proba)
+        proba *= self.beta_ / LOG_2
         np.exp2(proba, out=proba)
         divide_rows(proba)
         return True

@@ -30,7 +30,7 @@ FEW_CELLS = 10_000
 FEW_ROWS = 1200
 # Values and rows in a block: few enough for the cache, enough to outweigh some sixty calls of NumPy. Long rows are not
 # copied, so that more of them are.
-CELLS, LONG_CELLS, MOST_ROWS = 1 << 19, 1 << 20, 64_000
+CELLS, LONG_CELLS, MOST_ROWS = 1 << 19, 1 << 20, 64_800
 # Beyond one watched class, and one more for so many classes, all columns are compared at once.
 SPARSE = 8
 NAMES = np.array(ROUTES)
