@@ -43,6 +43,8 @@ MANY_FLAGS, LEAST_SET, MOST_SET = 2**14, 0.03, 0.1
 # Up to so many columns these are added, from so many on the rows, one by one.
 FEW_COLUMNS, MANY_COLUMNS = 3, 18
 CLOSE_TO_ONE = 1e-3
+# Up to so many sums, Python finds the least and the largest before NumPy has begun.
+FEW_SUMS = 64
 
 
 def block_length(n_columns: int) -> int:
@@ -94,7 +96,12 @@ def checked(
     """Return a block of `values`, clipped where it is not `within` [0, 1]; refuse rows that are no probabilities."""
     if not within and not (block.min() >= -RANGE_TOLERANCE and block.max() <= 1.0 + RANGE_TOLERANCE):
         _refuse(values, name)
-    if np.minimum.reduce(sums, initial=1.0) < 1.0 - SUM_SLACK or np.maximum.reduce(sums, initial=1.0) > 1.0 + SUM_SLACK:
+    if len(sums) <= FEW_SUMS:
+        few = sums.tolist()
+        least, most = min(few, default=1.0), max(few, default=1.0)
+    else:
+        least, most = np.minimum.reduce(sums), np.maximum.reduce(sums)
+    if least < 1.0 - SUM_SLACK or most > 1.0 + SUM_SLACK:
         _refuse(values, name)
     if within:
         return block

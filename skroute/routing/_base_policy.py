@@ -22,7 +22,7 @@ from skroute.routing._candidates import learn_candidates
 from skroute.routing._gate_kernel import NAMES, fast_routes, routes_of_parts
 from skroute.routing._gates import AUTO, Decision
 from skroute.routing._label_sets import LabelSets, label_sets
-from skroute.routing._one_row import MOST_CLASSES, route_of_row
+from skroute.routing._one_row import codes_of_rows, is_quicker_by_row
 from skroute.routing._policy_numbers import LEVELS, PolicyNumbers
 from skroute.routing._route_table import RouteTable, route_table
 
@@ -55,11 +55,11 @@ class BasePolicy(PolicyNumbers):
             return NAMES[self._decision(proba).route]
         plain = type(proba) is np.ndarray and proba.dtype == np.float64 and proba.shape == (1, len(self.classes_))
         values = proba if plain else check_proba(proba, classes=self.classes_, fitted=True, rows=False)[0]
-        if len(values) == 1 and values.shape[1] <= MOST_CLASSES:
+        if is_quicker_by_row(*values.shape):
             # float32 is widened without change of value.
-            code = route_of_row(self, values[0].tolist())
-            if code is not None:
-                return NAMES[code : code + 1].copy()
+            codes = codes_of_rows(self, values.tolist())
+            if codes is not None:
+                return NAMES[codes]
         return fast_routes(self._gates(), values)
 
     def decide_parts(self, parts: Iterable[NDArray[np.floating]], n_samples: int) -> NDArray[np.str_]:

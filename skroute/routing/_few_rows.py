@@ -1,4 +1,4 @@
-"""The routes of rows so few that NumPy's calls cost more than what they compute: all are measured, by few calls.
+"""The routes of rows so few that NumPy's calls cost more than what they compute: by few calls.
 
 The numbers are those of `Gates.decide`, but nothing is kept of a row beside its route.
 """
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute._rows import bits_of, checked, finite_sums, row_sums
+from skroute.routing._cut_points import margin_cuts
 from skroute.routing._gates import AUTO, CLARIFY, ESCALATE, SLACK, WATCH, Gates
 from skroute.routing._signals import entropy_signal
 
@@ -17,6 +18,8 @@ __all__ = ["few_routes"]
 # From so many values on, an entropy by logarithms that NumPy takes many at a time is worth the question whether it is
 # exact enough. It errs by less than 1e-11, as does the plain code.
 MANY_VALUES, NOISE = 1000, 1e-10
+# Up to so many watches are looked at one by one.
+FEW_WATCHES = 3
 ONES = {np.dtype(kind): bits_of(np.ones(1, kind))[0] for kind in (np.float32, np.float64)}
 
 
@@ -42,6 +45,7 @@ def few_routes(gates: Gates, values: NDArray[np.floating], name: str = "proba") 
     """
     proba = _checked(values, name)
     top = proba.argmax(axis=1)
+    confidence = proba[np.arange(len(proba)), top]
     route = np.full(len(proba), CLARIFY)
     entropy = _entropy(gates, proba)
     if entropy is not None and gates.escalate_entropy is not None:
@@ -49,11 +53,13 @@ def few_routes(gates: Gates, values: NDArray[np.floating], name: str = "proba") 
     fired, elsewhere = _watches(gates, proba, top)
     if fired is not None:
         route[fired] = WATCH
-    proba.partition(proba.shape[1] - 2, axis=1)
-    confidence = proba[:, -1]
     passed = confidence >= gates.thresholds.take(top)
     if gates.margin is not None:
-        passed &= confidence - proba[:, -2] >= gates.margin - SLACK
+        close = (passed & (confidence < margin_cuts(gates.margin, proba.shape[1])[1])).nonzero()[0]
+        if close.size:
+            some = proba.take(close, axis=0)
+            some.partition(proba.shape[1] - 2, axis=1)
+            passed[close] = some[:, -1] - some[:, -2] >= gates.margin - SLACK
     if entropy is not None and gates.max_entropy is not None:
         passed &= entropy <= gates.max_entropy + SLACK
     if elsewhere is not None:
@@ -93,12 +99,19 @@ def _watches(
     watched = np.isfinite(gates.watch).nonzero()[0]
     if not watched.size or gates.watch_order == "flag":
         return None, None
-    # By columns: NumPy's reductions of short rows pay for every row.
-    fires = proba.T[watched] >= gates.watch[watched, np.newaxis]
-    fired: NDArray[np.bool_] = np.logical_or.reduce(fires, axis=0)
-    if gates.watch_order == "after":
-        return fired, None
-    on_top = watched[:, np.newaxis] == top
-    if gates.watch_order == "top":
-        return np.logical_or.reduce(fires & on_top, axis=0), None
-    return fired, np.logical_or.reduce(fires & ~on_top, axis=0)
+    if watched.size > FEW_WATCHES:
+        # By columns: NumPy's reductions of short rows pay for every row.
+        fires, on_top = proba.T[watched] >= gates.watch[watched, np.newaxis], watched[:, np.newaxis] == top
+        if gates.watch_order == "top":
+            return np.logical_or.reduce(fires & on_top, axis=0), None
+        elsewhere = np.logical_or.reduce(fires & ~on_top, axis=0)
+        return np.logical_or.reduce(fires, axis=0), elsewhere if gates.watch_order == "before" else None
+    fired = elsewhere = np.zeros(len(proba), dtype=np.bool_)
+    for c, level in zip(watched.tolist(), gates.watch.take(watched).tolist(), strict=True):
+        fires = proba[:, c] >= level
+        if gates.watch_order == "top":
+            fires &= top == c
+        else:
+            elsewhere = elsewhere | (fires & (top != c))
+        fired = fired | fires
+    return fired, elsewhere if gates.watch_order == "before" else None

@@ -56,6 +56,8 @@ def fast_routes(gates: Gates, values: NDArray[np.floating], name: str = "proba")
     ValueError
         If a row is not finite, leaves [0, 1] or does not sum to one. The message names the first such row.
     """
+    if _are_few(*values.shape):
+        return NAMES.take(few_routes(gates, values, name))
     return routes_of_parts(gates, [values], len(values), name)
 
 
@@ -82,9 +84,8 @@ def routes_of_parts(
     kernel = last = None
     for values in parts:
         n_classes = values.shape[1]
-        if n_samples <= FEW_ROWS and n_samples * n_classes <= FEW_CELLS:
-            if len(values):
-                NAMES.take(few_routes(gates, values, name), out=routes[start : start + len(values)], mode="clip")
+        if len(values) and _are_few(n_samples, n_classes):
+            routes[start : start + len(values)] = NAMES.take(few_routes(gates, values, name))
             start += len(values)
             continue
         kernel = kernel or _kernel_for(gates, values)
@@ -100,6 +101,10 @@ def routes_of_parts(
         # The plain code measures this row by itself and may add it up in another order than its fellows.
         routes[-1:] = NAMES[gates.decide(last).route]
     return routes
+
+
+def _are_few(n_rows: int, n_classes: int) -> bool:
+    return 0 < n_rows <= FEW_ROWS and n_rows * n_classes <= FEW_CELLS
 
 
 def _at_least(levels: NDArray[np.float64], dtype: np.dtype[np.floating]) -> NDArray[np.floating]:

@@ -1,7 +1,7 @@
-"""The route of a single row, by plain Python: for one row NumPy's calls cost many times what they compute."""
+"""The route of a single row, by plain Python: for a few values NumPy's calls cost many times what they compute."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from skroute._rows import SUM_TOLERANCE
@@ -9,13 +9,32 @@ from skroute.routing._cut_points import entropy_cuts
 from skroute.routing._gates import AUTO, CLARIFY, ESCALATE, SLACK, WATCH
 from skroute.routing._policy_numbers import PolicyNumbers
 
-__all__ = ["MOST_CLASSES", "route_of_row"]
+__all__ = ["codes_of_rows", "is_quicker_by_row", "route_of_row"]
 
-# From more classes on, NumPy is quicker.
-MOST_CLASSES = 512
+# For one row of more classes NumPy is quicker; and for more rows, each of which costs as much as so many classes, if
+# there are more classes in all.
+MOST_CLASSES, CLASSES_A_ROW, MOST_VALUES = 1024, 32, 400
 # Entropies are sums of at most `MOST_CLASSES` terms below 0.4, over a logarithm of at least 0.69: whatever the order of
 # the sum, it is known better than this.
 NOISE = 1e-10
+
+
+def is_quicker_by_row(n_rows: int, n_classes: int) -> bool:
+    """Return whether rows are so few that one after the other is quicker."""
+    if n_rows == 1:
+        return n_classes <= MOST_CLASSES
+    return n_rows > 0 and n_rows * (n_classes + CLASSES_A_ROW) <= MOST_VALUES
+
+
+def codes_of_rows(policy: PolicyNumbers, rows: Iterable[Sequence[float]]) -> list[int] | None:
+    """Return the codes of the routes of all rows; None where `Gates.decide` must be asked for one."""
+    codes = []
+    for row in rows:
+        code = route_of_row(policy, row)
+        if code is None:
+            return None
+        codes.append(code)
+    return codes
 
 
 def route_of_row(policy: PolicyNumbers, row: Sequence[float]) -> int | None:

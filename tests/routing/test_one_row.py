@@ -84,9 +84,12 @@ def test_what_is_no_probability_is_left_to_the_plain_code(row):
 def test_a_policy_routes_one_row_as_it_routes_many(n_classes):
     proba = hard_rows(n_classes, np.random.default_rng(1))
     policy = RoutePolicy(watch={0: 0.3}).fit(proba)
+    proba = np.concatenate([proba, proba[:40]])
     one_by_one = np.concatenate([policy.decide(row[np.newaxis]) for row in proba])
     assert one_by_one.dtype == np.array(ROUTES).dtype
     np.testing.assert_array_equal(one_by_one, policy.decide(proba))
+    for n_rows in range(2, 20):
+        np.testing.assert_array_equal(one_by_one[:n_rows], policy.decide(proba[:n_rows]))
     # What is returned is the caller's own.
     policy.decide(proba[:1])[:] = "other"
     assert policy.decide(proba[:1]) == one_by_one[:1]
@@ -95,16 +98,16 @@ def test_a_policy_routes_one_row_as_it_routes_many(n_classes):
 @pytest.mark.parametrize("kind", [np.float16, np.float32])
 def test_numbers_that_were_put_in_are_of_any_type(kind):
     """A Python float is compared with a float32 in float32, an array of floats is not."""
-    rows = np.array([[0.6, 0.3, 0.1]] * 2)
+    rows = np.array([[0.6, 0.3, 0.1]] * 40)
     off = {"margin": None, "max_entropy": None, "escalate_entropy": None}
     for name, level in (("thresholds_", 0.6), ("watch_", 0.3)):
         policy = RoutePolicy(threshold=0.5, **off).fit(rows, classes=["a", "b", "c"])
         getattr(policy, name)["a" if name == "thresholds_" else "b"] = kind(level)
-        assert policy.decide(rows[:1]).tolist() * 2 == policy.decide(rows).tolist()
+        assert policy.decide(rows[:1]).tolist() * 40 == policy.decide(rows).tolist()
 
 
 def test_a_watch_that_was_put_in_for_no_class_is_none():
-    rows = np.array([[0.6, 0.3, 0.1]] * 2)
+    rows = np.array([[0.6, 0.3, 0.1]] * 40)
     policy = RoutePolicy().fit(rows, classes=["a", "b", "c"])
     policy.watch_["d"] = 0.2
-    assert policy.decide(rows[:1]).tolist() * 2 == policy.decide(rows).tolist()
+    assert policy.decide(rows[:1]).tolist() * 40 == policy.decide(rows).tolist()
