@@ -50,7 +50,7 @@ class TopBlock:
     values: NDArray[Any]
     """Shape (n_rows, n_classes): a view, or a copy where values had to be clipped."""
     sums: NDArray[np.float64]
-    """Shape (n_rows,): the sums of the rows as they were given."""
+    """Shape (n_rows,): the sums of the rows."""
     columns: NDArray[Any] | None
     """Shape (..., n_classes, n): the columns of strips of n rows, one after the other; None where rows stay rows."""
     confidence: NDArray[Any]

@@ -156,12 +156,12 @@ class _Kernel:
         self.only_top = self.gates.watch_order == "top"
         # Beyond so many, all columns are looked at.
         few = not self.only_top and SPARSE * self.watched.size <= self.n_classes + SPARSE
-        self.few = self.watched.tolist() if few else []
+        self.few_watched = self.watched.tolist() if few else []
         # Which columns are looked at by themselves, and whether more than those and the largest value is.
-        self.picked = sorted({*self.few, *self.exceptions})
+        self.picked = sorted({*self.few_watched, *self.exceptions})
         self.whole = not self.by_exception or len(self.picked) > MOST_PICKED or (self.watched.size > 0 and not few)
         if self.whole:
-            self.picked = self.few
+            self.picked = self.few_watched
         # Whether two classes may share the largest value of a row that passes.
         self.tied = bool(self.least.min() <= HALF)
         self.holds_back = self.gates.watch_order == "before" and self.watched.size > 0
@@ -214,14 +214,14 @@ class _Kernel:
 
     def _watches(self, block: TopBlock, passes: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return for which rows a watch fired, and which of those that pass it holds back if any may."""
-        if not self.few:
+        if not self.few_watched:
             on_top: NDArray[np.bool_] = block.confidence >= self.watch.take(block.top)
             if self.only_top:
                 return on_top, on_top
             count = self._count(block)
             return count > 0, count > on_top.view(np.int8)
         fired, elsewhere = np.zeros((2, len(block.values)), dtype=bool)
-        for c in self.few:
+        for c in self.few_watched:
             column = block.column(c)
             fires = (column >= self.watch[c]).reshape(-1)
             fired |= fires

@@ -92,6 +92,23 @@ def test_many_rows_are_calibrated_like_one_at_a_time(n_classes, order):
     assert_allclose(fast[::100], slow, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("n_columns", [1, 3, 20])
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_flat_cells_are_read_and_others_are_not(n_columns, scale):
+    rng = np.random.default_rng(n_columns)
+    knots = []
+    for _ in range(n_columns):
+        edges = np.sort(rng.permutation(1000)[:31] / 1000)
+        # Flat, but for what lies between the end of one stretch and the start of the next.
+        x = scale * np.column_stack([edges[:-1], edges[1:] - 1e-9]).ravel()
+        knots.append((x, np.repeat(np.sort(rng.random(30)), 2)))
+    sloped = [(x, np.linspace(0.1, 0.9, len(x))) for x, _ in knots]
+    assert IsotonicTable(knots, 100_000).value is not None
+    assert IsotonicTable(sloped, 100_000).value is None
+    for functions in (knots, sloped):
+        assert_interpolates(functions, near(rng, functions, 3000))
+
+
 def test_few_rows_are_searched():
     fitted = [IsotonicCalibrator().fit([0.1, 0.4, 0.9], [0, 1, 1])]
     assert not IsotonicTable.pays([(one.scores_, one.proba_) for one in fitted], 500)

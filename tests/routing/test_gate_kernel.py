@@ -53,7 +53,7 @@ def test_routes_are_those_of_the_plain_code_on_hard_rows(n_classes, form):
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
-@pytest.mark.parametrize("n_classes", [3, 9, 24, 30])
+@pytest.mark.parametrize("n_classes", [3, 9, 14, 24, 30, 300])
 def test_routes_are_those_of_the_plain_code_where_few_thresholds_differ(n_classes, form):
     rng = np.random.default_rng(n_classes)
     # On either side of one half, below which a class that reaches its threshold need not be on top.
@@ -71,6 +71,20 @@ def test_routes_are_those_of_the_plain_code_where_few_thresholds_differ(n_classe
         for order in WATCH_ORDERS:
             assert_same_routes(lesson_gates(n_classes, thresholds=thresholds, watch_order=order), proba)
         assert_same_routes(lesson_gates(n_classes, thresholds=thresholds, margin=None, max_entropy=None), proba)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize("n_classes", [3, 6, 20, 40])
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.9])
+def test_routes_are_those_of_the_plain_code_whether_many_rows_are_in_doubt_or_few(n_classes, form, share):
+    rng = np.random.default_rng(n_classes)
+    proba = rng.dirichlet(np.full(n_classes, 1.0), 5000)
+    sure = rng.random(5000) > share
+    proba[sure] = 0.03 * proba[sure] + 0.97 * np.eye(n_classes)[rng.integers(0, n_classes, sure.sum())]
+    proba = np.asarray(proba, dtype=form[0], order=form[1])
+    for order in WATCH_ORDERS:
+        assert_same_routes(lesson_gates(n_classes, watch_order=order), proba)
+    assert_same_routes(lesson_gates(n_classes, max_entropy=None, escalate_entropy=None), proba)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
