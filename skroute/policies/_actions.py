@@ -187,5 +187,6 @@ def choice_table(
     passed = (route == AUTO) | (values[np.arange(len(values)), label] >= threshold)
     table = route_table(replace(choice.gated, route=route, threshold=threshold, passed_threshold=passed), classes)
     reason = np.where((table.reason == "watch") & (choice.gated.route != WATCH), "cost", table.reason)
+    reason = np.where((route == AUTO) & (label != top), "cost", reason)
     held_back = (route != AUTO) & np.isposinf(gates.thresholds[choice.cheapest.label])
     return replace(table, label=classes[label], reason=np.where(held_back, "never", reason))

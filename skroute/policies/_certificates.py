@@ -120,8 +120,12 @@ class Certificates(Tabular):
         raise ValueError(f"There is no statement on the {kind} of {label!r}; the classes are {list(self.label)}.")
 
     def statements(self) -> list[str]:
-        """Return every entry in plain words."""
-        return [f"{record['label']}: {words}" for record, words in zip(self.to_records(), self._words(), strict=True)]
+        """Return every entry in plain words; of those that are certified, with the confidence and how exact it is."""
+        sure = f"{level_text(self.confidence)} confidence"
+        return [
+            f"{record['label']}: {words}" + f" ({sure}, {record['guarantee']})" * (record["status"] == "certified")
+            for record, words in zip(self.to_records(), self._words(), strict=True)
+        ]
 
     def _words(self) -> list[str]:
         wanted = listed(self.blocked_by())
@@ -277,13 +281,13 @@ def _in_words(record: Mapping[str, Any]) -> str:
     if status == "no_target":
         return "no target, never auto-routed"
     if status == "held_back":
-        return "never auto-routed, because some model or calibrator never saw it"
+        return "never auto-routed, because some model or calibrator never saw it: fit these with rows of it"
     if status == "too_few_rows":
         held = "never auto-routed" if record["kind"] == "error" else "everything is watched"
         return f"not certified, {_few(record)}; {held}"
     seen = f"{count_text(record['errors'])} of {count_text(record['routed'])}"
     if status == "not_attained":
-        shown = f"at best {seen} wrong, which leaves more than {target} possible"
+        shown = f"{seen} wrong at the first threshold tried, which leaves more than {target} possible"
         if record["routed"] < record["rows_needed"]:
             shown = f"{_few({**record, 'rows': record['routed']})} at the first threshold tried"
         return f"not certified, {shown}; never auto-routed"
@@ -298,7 +302,7 @@ def _reason(record: Mapping[str, Any]) -> str:
         return f"recall of {record['label']} ({_few(record)}, everything is watched)"
     if record["status"] == "too_few_rows":
         return f"{record['label']} ({_few(record)})"
-    seen = f"{count_text(record['errors'])} of {count_text(record['routed'])} wrong at best"
+    seen = f"{count_text(record['errors'])} of {count_text(record['routed'])} wrong at the first threshold tried"
     return f"{record['label']} ({seen}: more than {level_text(record['target'])} possible)"
 
 

@@ -111,7 +111,7 @@ class CertifiedPolicy(BasePolicy):
     >>> policy.certificates_
     Certificates(3 of 3 statements certified at confidence 0.9)
     >>> print(policy.certificates_.statements()[0])
-    0: at most 10% wrong; ... of ... were
+    0: at most 10% wrong; ... of ... were (90% confidence, approximate)
     """
 
     _keyed_params = ("thresholds", "watch", "max_error", "min_recall")

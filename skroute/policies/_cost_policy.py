@@ -107,7 +107,8 @@ class CostPolicy(BasePolicy):
     In the table of `explain` under "bayes" the reason of a row that goes to a person is "never" (the class that it
     would cost least to route it to is never auto-routed), "confidence" (its top class is less likely than the
     threshold, so that the costs rule out to route it there), "margin", "entropy" or "watch" (a number that was given),
-    or "cost" (a person is cheaper than any class). Threshold and gate are those of the row's label.
+    or "cost" (a person is cheaper than any class). That of an auto row is "passed", or "cost" where it is routed to
+    another class than its top one. Threshold and gate are those of the row's label, confidence that of the top class.
 
     For fixed gates the thresholds of least cost are found exactly, for all classes in one sweep. The gates and the
     watches are searched on grids and by exact line searches; one that closes less than a hundredth of the gap

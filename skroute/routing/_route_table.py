@@ -29,7 +29,7 @@ class RouteTable(Tabular):
     confidence : ndarray of float
         The largest probability, in [0, 1].
     threshold : ndarray of float
-        The threshold of the top class; +inf: never auto-routed.
+        The threshold of the label; +inf: never auto-routed.
     margin : ndarray of float
         Largest minus second largest probability, in [0, 1].
     entropy : ndarray of float
@@ -40,7 +40,8 @@ class RouteTable(Tabular):
         Whether the row passed each gate; a gate that is switched off passes.
     reason : ndarray of str
         "passed" for an auto row, else the first thing that stopped it: "never" (the class is never auto-routed),
-        "confidence", "margin", "entropy", "watch" or, of a `CostPolicy`, "cost" (a person is cheaper).
+        "confidence", "margin", "entropy", "watch". Of a `CostPolicy` also "cost": a person is cheaper or, of an auto
+        row, another class than the top one.
 
     Examples
     --------
@@ -92,9 +93,9 @@ class RouteTable(Tabular):
         columns = {name: values for name, values in rows.items() if not name.startswith("passed")}
         cells = [map(_name if field in ("label", "watch") else _cell, values) for field, values in columns.items()]
         return Sheet(
-            header=["class" if field == "label" else field for field in columns],
+            header=list(columns),
             rows=list(zip(*cells, strict=True)),
-            words=("route", "class", "watch", "reason"),
+            words=("route", "label", "watch", "reason"),
             caption=repr(self),
             note=more_text(len(self) - SHOWN_ROWS),
         )

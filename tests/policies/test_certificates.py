@@ -17,10 +17,11 @@ COLUMNS = [
 WORDS = {
     "certified": "vpn: at most 5% wrong; 2 of 200 were",
     "too_few_rows": "vpn: not certified, 12 of 45 rows needed; never auto-routed",
-    "not_attained": "vpn: not certified, at best 9 of 60 wrong, which leaves more than 5% possible; never auto-routed",
+    "not_attained": "vpn: not certified, 9 of 60 wrong at the first threshold tried, which leaves more than 5% "
+    "possible; never auto-routed",
     "given": "vpn: 0.8 was given, nothing is guaranteed",
     "no_target": "vpn: no target, never auto-routed",
-    "held_back": "vpn: never auto-routed, because some model or calibrator never saw it",
+    "held_back": "vpn: never auto-routed, because some model or calibrator never saw it: fit these with rows of it",
 }
 
 
@@ -60,7 +61,8 @@ def fitted(**params):
 
 @pytest.mark.parametrize("status", WORDS)
 def test_each_status_has_its_words(status):
-    assert table(record(status)).statements() == [WORDS[status]]
+    sure = " (90% confidence, exact)" if status == "certified" else ""
+    assert table(record(status)).statements() == [WORDS[status] + sure]
     assert WORDS[status].partition(": ")[2] in str(table(record(status)))
 
 
@@ -74,7 +76,8 @@ def test_each_status_has_its_words(status):
 )
 def test_recall_has_words_of_its_own(status, words):
     level = {"threshold": 0.0} if status == "too_few_rows" else {}
-    assert table(record(status, kind="recall", target=0.95, **level)).statements() == [words]
+    (found,) = table(record(status, kind="recall", target=0.95, **level)).statements()
+    assert found == words + (" (90% confidence, exact)" if status == "certified" else "")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +100,7 @@ def test_reasons_name_what_failed_and_recall_first():
     )
     assert certificates.short_reasons() == [
         "recall of b (12 of 45 rows needed, everything is watched)",
-        "a (9 of 60 wrong at best: more than 5% possible)",
+        "a (9 of 60 wrong at the first threshold tried: more than 5% possible)",
         "b (12 of 45 rows needed)",
     ]
     assert table(record()).short_reasons() == []
@@ -120,7 +123,7 @@ def test_text_has_a_line_for_each_statement():
 
 def test_a_label_may_hold_a_colon():
     certificates = table(record(label="Billing: refund"))
-    assert certificates.statements() == ["Billing: refund: at most 5% wrong; 2 of 200 were"]
+    assert certificates.statements() == ["Billing: refund: at most 5% wrong; 2 of 200 were (90% confidence, exact)"]
     assert str(certificates).endswith("exact      at most 5% wrong; 2 of 200 were")
 
 

@@ -59,7 +59,7 @@ def test_classes_that_cannot_be_certified_are_never_auto_routed_and_hold_nothing
     y[proba.argmax(axis=1) == 0] = "vpn"
     with pytest.warns(
         UncertifiedClassWarning,
-        match=r"^Not certified: attack \(\d+ of \d+ wrong at best: more than 10% possible\)\. A class",
+        match=r"^Not certified: attack \(\d+ of \d+ wrong at the first threshold tried: more than 10% possible\)\. A c",
     ):
         policy = CertifiedPolicy(0.1).fit(proba, y, classes=CLASSES)
     assert policy.thresholds_["attack"] == math.inf

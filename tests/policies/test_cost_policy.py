@@ -49,7 +49,7 @@ def test_a_row_may_go_to_another_class_than_its_top_one():
     costs = RoutingCosts.from_defaults(CLASSES, wrong={"security": 500, "*": 1}, review=30)
     row = [[0.6, 0.0, 0.4]]
     table = CostPolicy(costs).fit(row, classes=CLASSES).explain(row)
-    assert (table.route[0], table.label[0], table.reason[0]) == ("auto", "security", "passed")
+    assert (table.route[0], table.label[0], table.reason[0]) == ("auto", "security", "cost")
     assert table.confidence[0] == 0.6
     assert table.threshold[0] <= 0.4
 

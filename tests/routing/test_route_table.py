@@ -23,7 +23,7 @@ COLUMNS = [
     "passed_entropy",
     "reason",
 ]
-SHOWN = ["route", "class", "confidence", "threshold", "margin", "entropy", "watch", "reason"]
+SHOWN = ["route", "label", "confidence", "threshold", "margin", "entropy", "watch", "reason"]
 PROBA = np.array(
     [
         [0.970, 0.020, 0.01],
