@@ -18,8 +18,10 @@ READING = """\
 Ratios are those of medians, from {n_rounds} rounds (more where a call is short) in which all peers take turns; beside
 them the least and the largest ratio within a round. A goal in brackets is one to stretch for. Linear algebra runs in
 one thread. MB is the most that is held at once beyond the inputs; for gates and calibration beyond the result too.
-"By hand" is what one would write with NumPy and SciPy, without any check of the input. Only ratios mean anything: the
-machine is shared.
+"By hand" is what one would write with NumPy and SciPy, without any check of the input: of the gates ("plain gates") by
+argmax and np.partition, and the entropy by np.log or by scipy.special.entr. "One read" is the sum of the matrix. Knots
+are the points that an isotonic curve is drawn through. Only ratios mean anything: the machine is shared. Goals were set
+by prototypes on another machine.
 
 The goals of the gates are for float64 in C order, against partition and np.log; other types, layouts and peers are
 told beside it. Small inputs are to be no slower than the plain definition of the library itself, which checks its rows
@@ -74,6 +76,23 @@ def missed(results: Mapping[str, Any]) -> str:
     return "\n\n".join(text)
 
 
+def lost(results: Mapping[str, Any]) -> str:
+    """Return a list of what the peer does faster, but for what a peer itself is compared in."""
+    cases = [case for result in results.values() for case in result["cases"] if "ratio" in case]
+    slower = [
+        case for case in cases if not case["at_most"] and case["ratio"] < 1.0 and "of scikit-learn" not in case["case"]
+    ]
+    names = [f"- {name.removesuffix(' *')}: {times} times as fast" for name, times, *_ in lines(slower)]
+    growth = results.get("growth", {"cases": []})["cases"]
+    by_hand = {(line["growth"], line["against"]): line for line in growth if line["whose"] != "ours"}
+    for line in growth:
+        other = by_hand.get((line["growth"], line["against"]))
+        if line["whose"] == "ours" and other is not None and line["ms"][-1] > other["ms"][-1]:
+            size = f"{line['n'][-1]} x {line['k'][-1]}"
+            names.append(f"- {line['growth']}, {size} / by hand: {other['ms'][-1] / line['ms'][-1]:.2f} times as fast")
+    return "\n".join(names) if names else "In no case of this run."
+
+
 def write_page(path: Path, results: Mapping[str, Any], *, quick: bool, n_rounds: int) -> None:
     """Write the page."""
     machines = [result["machine"] for result in results.values()]
@@ -86,6 +105,8 @@ def write_page(path: Path, results: Mapping[str, Any], *, quick: bool, n_rounds:
         READING.format(n_rounds=n_rounds),
         "## Goals",
         missed(results),
+        "## Where skroute loses",
+        lost(results),
     ]
     for name, result in results.items():
         parts += [f"## {name.replace('_', ' ').capitalize()}", f"{result['question']} (`benchmarks/bench_{name}.py`)"]
