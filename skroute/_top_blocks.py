@@ -59,6 +59,8 @@ class TopBlock:
     """Shape (n_rows,): the first column that holds it; None where that is still to be found."""
     picked: dict[int, NDArray[Any]]
     """Single columns that were asked for, each of shape (n_rows,); none where all are in `columns`."""
+    clipped: bool
+    """Whether a value had to be clipped."""
 
     def column(self, c: int) -> NDArray[Any]:
         """Return a column that was asked for, in the shape of the strips."""
@@ -75,7 +77,7 @@ class TopBlock:
         n_classes = self.columns.shape[-2]
         holds = self.columns == self.confidence.reshape(*self.columns.shape[:-2], 1, -1)
         # Of all columns that hold it, the first has the largest rank.
-        ranks = np.arange(n_classes, 0, -1, dtype=np.min_scalar_type(-n_classes))
+        ranks = np.arange(n_classes, 0, -1, dtype=np.min_scalar_type(-n_classes - 1))
         largest = np.maximum.reduce(holds.view(np.int8) * ranks[:, np.newaxis], axis=-2)
         top: NDArray[np.intp] = np.subtract(n_classes, largest.reshape(-1), dtype=np.intp)
         return top
@@ -158,7 +160,7 @@ def top_blocks(
         if not within:
             scan = _Scan(block, pick, space, whole)
         confidence = scan.largest.view(block.dtype)
-        yield TopBlock(rows, block, scan.sums, scan.columns, confidence, scan.places, scan.picked)
+        yield TopBlock(rows, block, scan.sums, scan.columns, confidence, scan.places, scan.picked, not within)
         start = rows.stop
 
 

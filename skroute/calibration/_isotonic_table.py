@@ -27,13 +27,13 @@ Knots = tuple[NDArray[np.float64], NDArray[np.float64]]
 # Octaves below 1 with cells of their own. All but few of the knots lie above what is smaller.
 LEAST_OCTAVES, MOST_OCTAVES, FEW_KNOTS = 8, 40, 0.02
 FRACTION_BITS = 52
-# At least so many rows to come, and values for each cell: filling the table must not cost more than it saves.
-LEAST_ROWS, VALUES_A_CELL = 2**12, 2
+# At least so many rows and values to come, and values for each cell: the table must not cost more than it saves.
+LEAST_ROWS, LEAST_VALUES, VALUES_A_CELL = 2**11, 2**14, 2
 # Cells in all, up to 16 bytes each; and for each knot of the column that has most, where functions are flat and where
 # they are not: more would fill the cache for nothing.
 MOST_CELLS, CELLS_A_STEP, CELLS_A_SLOPE = 2**20, 64, 16
-# Bits of the fraction: fewer leave too much to the search, more do not pay.
-LEAST_BITS, MOST_BITS = 5, 11
+# Bits of the fraction: fewer leave too much to the search; what few knots get; more do not pay.
+LEAST_BITS, FEW_BITS, MOST_BITS = 4, 5, 11
 # Up to so many columns, scores near 1 are common.
 FEW_COLUMNS = 8
 # Up to so many knots of a cell are passed one by one.
@@ -81,7 +81,8 @@ class IsotonicTable:
     @staticmethod
     def pays(knots: Sequence[Knots], n_rows: int) -> bool:
         """Return whether so many rows are worth a table."""
-        return n_rows >= LEAST_ROWS and _n_bits(knots, n_rows) >= LEAST_BITS
+        enough = n_rows >= LEAST_ROWS and n_rows * len(knots) >= LEAST_VALUES
+        return enough and _n_bits(knots, n_rows) >= LEAST_BITS
 
     def write(self, values: NDArray[np.float64], result: NDArray[np.float64]) -> None:
         """Write the functions of finite values, shape (n, n_columns), to `result`."""
@@ -218,7 +219,7 @@ def _n_bits(knots: Sequence[Knots], n_rows: int) -> int:
     octaves = _octaves(knots) + 1
     is_flat = np.diff(np.concatenate([y for _, y in knots])) == 0.0
     cells = CELLS_A_STEP if np.count_nonzero(is_flat) >= LEAST_STEPS * is_flat.size else CELLS_A_SLOPE
-    need = max(cells * max(len(x) for x, _ in knots), octaves << LEAST_BITS)
+    need = max(cells * max(len(x) for x, _ in knots), octaves << FEW_BITS)
     return min(int(np.log2(max(min(room, need) // octaves, 1))), MOST_BITS)
 
 

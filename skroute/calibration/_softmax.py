@@ -7,10 +7,19 @@ from numpy.typing import NDArray
 
 from skroute.calibration._apply import block_rows
 
-__all__ = ["blocks", "log_softmax", "mean_slope", "mixed_with_uniform", "row_max", "softmax", "uniform_share"]
+__all__ = [
+    "BLOCKS_A_PASS",
+    "blocks",
+    "log_softmax",
+    "mean_slope",
+    "mixed_with_uniform",
+    "row_max",
+    "softmax",
+    "uniform_share",
+]
 
 # Blocks of scores that are passed over at once, so that the temporaries of a pass stay in the cache.
-BLOCKS = 2
+BLOCKS_A_PASS = 2
 # Up to so many rows, a product with ones costs more than a plain sum.
 FEW_ROWS = 16
 # Up to so many columns, the largest of each row is found column by column: NumPy pays for every row else.
@@ -44,7 +53,7 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
     """Yield slices of rows whose values stay in the cache."""
-    size = BLOCKS * block_rows(n_columns)
+    size = BLOCKS_A_PASS * block_rows(n_columns)
     for start in range(0, n_rows, size):
         yield slice(start, min(start + size, n_rows))
 

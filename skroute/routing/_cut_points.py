@@ -14,11 +14,14 @@ from functools import lru_cache
 from skroute._rows import SUM_SLACK
 from skroute.routing._audit import entropy_needs, entropy_sure
 
-__all__ = ["HALF", "entropy_cuts", "margin_cuts"]
+__all__ = ["HALF", "MOST_SUM", "entropy_cuts", "margin_cuts"]
 
 # A checked row sums to one within SUM_SLACK. The rest covers the rounding of its sum.
 SPREAD = SUM_SLACK + 1e-5
 HALF = (1.0 + SPREAD) / 2.0
+# Of many values that were clipped, each by a millionth, the sum can be larger than it was when it was checked. From so
+# much on, cut points say nothing.
+MOST_SUM = 1.0 + SUM_SLACK + 5e-6
 # The bounds of the entropy are known to 1e-8, the entropies that the plain code computes to 1e-11; gates have a slack
 # of 1e-12.
 NOISE = 1e-7

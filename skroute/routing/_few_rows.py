@@ -43,7 +43,7 @@ def few_routes(gates: Gates, values: NDArray[np.floating], name: str = "proba") 
     ValueError
         If a row is not finite, leaves [0, 1] or does not sum to one. The message names the first such row.
     """
-    proba = _checked(values, name)
+    proba, within = _checked(values, name)
     top = proba.argmax(axis=1)
     confidence = proba[np.arange(len(proba)), top]
     route = np.full(len(proba), CLARIFY)
@@ -55,7 +55,9 @@ def few_routes(gates: Gates, values: NDArray[np.floating], name: str = "proba") 
         route[fired] = WATCH
     passed = confidence >= gates.thresholds.take(top)
     if gates.margin is not None:
-        close = (passed & (confidence < margin_cuts(gates.margin, proba.shape[1])[1])).nonzero()[0]
+        # Rows that were clipped may sum to more than the cut point allows for.
+        sure = margin_cuts(gates.margin, proba.shape[1])[1] if within else math.inf
+        close = (passed & (confidence < sure)).nonzero()[0]
         if close.size:
             some = proba.take(close, axis=0)
             some.partition(proba.shape[1] - 2, axis=1)
@@ -68,12 +70,12 @@ def few_routes(gates: Gates, values: NDArray[np.floating], name: str = "proba") 
     return route
 
 
-def _checked(values: NDArray[np.floating], name: str) -> NDArray[np.float64]:
-    """Return a copy of the rows, checked as by `check_rows`, in fewer calls."""
+def _checked(values: NDArray[np.floating], name: str) -> tuple[NDArray[np.float64], bool]:
+    """Return a copy of the rows, checked as by `check_rows` in fewer calls, and whether none had to be clipped."""
     # Floats in [0, 1] have no larger bits than one has; a sign, a NaN and what exceeds one all do.
     within = bool(np.maximum.reduce(bits_of(values), axis=None) <= ONES[values.dtype])
     sums = finite_sums(values) if within else row_sums(values)
-    return checked(values, sums, within, values, name).astype(np.float64)
+    return checked(values, sums, within, values, name).astype(np.float64), within
 
 
 def _entropy(gates: Gates, proba: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from skroute._rows import places_of
 from skroute._top_blocks import MOST_COLUMNS, MOST_PICKED, TopBlock, borrowed_space, top_blocks
-from skroute.routing._cut_points import HALF, entropy_cuts, margin_cuts
+from skroute.routing._cut_points import HALF, MOST_SUM, entropy_cuts, margin_cuts
 from skroute.routing._few_rows import few_routes
 from skroute.routing._gates import CLARIFY, ESCALATE, ROUTES, SLACK, WATCH, Gates
 from skroute.routing._rough_entropy import entropy_tolerance, rough_entropy
@@ -168,6 +168,8 @@ class _Kernel:
 
     def decide(self, block: TopBlock) -> NDArray[np.int8]:
         """Return the codes of the routes of checked rows."""
+        if block.clipped and block.sums.max() > MOST_SUM:
+            return self.gates.decide(block.values).route.astype(np.int8)
         confidence = block.confidence
         passes = self._passes(block)
         escalates = confidence < self.escalates
@@ -243,7 +245,7 @@ class _Kernel:
         """Return for how many classes a watch fired."""
         columns = block.values.T if block.columns is None else block.columns
         fires = (columns >= self.watch[:, np.newaxis]).view(np.int8)
-        axis, dtype = fires.ndim - 2, np.min_scalar_type(-self.watched.size)
+        axis, dtype = fires.ndim - 2, np.min_scalar_type(-self.watched.size - 1)
         count: NDArray[np.integer] = np.add.reduce(fires, axis=axis, dtype=dtype)
         return count.reshape(-1)
 

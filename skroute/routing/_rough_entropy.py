@@ -43,7 +43,9 @@ def rough_entropy(values: NDArray[np.floating], sums: NDArray[np.float64]) -> ND
     terms += np.finfo(np.float32).tiny
     terms *= np.log(terms)
     by_row = terms.ndim == 2
-    total = terms @ np.ones(n_classes, np.float32) if by_row else np.add.reduce(terms, axis=1).reshape(-1)
+    # A product by linear algebra may raise flags of values that it does not use.
+    with np.errstate(invalid="ignore"):
+        total = terms @ np.ones(n_classes, np.float32) if by_row else np.add.reduce(terms, axis=1).reshape(-1)
     divisor = sums.astype(np.float32)
     total /= divisor
     entropy: NDArray[np.float32] = np.log(divisor, out=divisor)

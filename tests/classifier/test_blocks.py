@@ -40,6 +40,7 @@ def fitted(method, proba, y, **params):
 @pytest.mark.parametrize("n_classes", [2, 3, 9])
 def test_routes_are_those_of_all_probabilities_to_the_last_bit(method, n_classes, monkeypatch):
     monkeypatch.setattr(methods, "BLOCKS", 1)
+    monkeypatch.setattr(methods, "PASSES", 1)
     router = fitted(method, *rows_of(1500, n_classes), policy=RoutePolicy(margin=None))
     proba, _ = rows_of(80_003, n_classes, seed=1)
     before = proba.copy()
@@ -58,13 +59,14 @@ def test_routes_are_those_of_all_probabilities_to_the_last_bit(method, n_classes
 
 
 @pytest.mark.parametrize("method", methods.METHODS)
-def test_a_row_that_is_left_over_is_calibrated_as_among_others(method, monkeypatch):
-    monkeypatch.setattr(methods, "BLOCKS", 2)
-    router = fitted(method, *rows_of(1500, 9))
-    for n_rows in (2 * block_rows(9) + 1, 4 * block_rows(9) + 1):
-        proba, _ = rows_of(n_rows, 9, seed=2)
-        parts = list(methods.predict_blocks(router.calibrator_, proba))
-        assert_array_equal(np.concatenate(parts), router.predict_proba(proba))
+@pytest.mark.parametrize("n_classes", [9, 12])
+def test_rows_that_are_left_over_are_calibrated_as_among_others(method, n_classes):
+    router = fitted(method, *rows_of(1500, n_classes))
+    for n_blocks in (2, 3, 4, 6):
+        for extra in (1, 2, 3):
+            proba, _ = rows_of(n_blocks * block_rows(n_classes) + extra, n_classes, seed=2)
+            parts = list(methods.predict_blocks(router.calibrator_, proba))
+            assert_array_equal(np.concatenate(parts), router.predict_proba(proba))
 
 
 def test_somebody_elses_calibrator_and_policy_see_all_rows_at_once():

@@ -162,6 +162,35 @@ def test_values_outside_by_rounding_are_clipped_as_ever(form):
     assert_array_equal(proba, before)
 
 
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("n_classes", [3, 16, 40, 2000])
+def test_rows_that_clipping_makes_sum_to_more_fall_as_the_plain_code_lets_them(n_classes, order):
+    """Each value may be short of 0 by a millionth, so that two classes can have more than what counts as half."""
+    total = 1.005 + (n_classes - 2) * 1e-6
+    for top in (total / 2, total / 2 + 1e-7, (1.5 + 0.005) / 2):
+        proba = np.full((50, n_classes), -1e-6, order=order)
+        proba[:, :2] = top, total - top
+        for watch_order in WATCH_ORDERS:
+            for level, other in ((0.5026, 0.9), (0.503, 0.503), (0.6, 0.6)):
+                thresholds = np.full(n_classes, level)
+                thresholds[1] = other
+                watch = np.full(n_classes, np.inf)
+                watch[1] = 0.4
+                for watched in (watch, np.full(n_classes, np.inf)):
+                    assert_same_routes(Gates(thresholds, watched, 0.5, None, None, watch_order), proba)
+                    assert_same_routes(Gates(thresholds, watched, None, 0.45, 0.8, watch_order), proba)
+
+
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("n_classes", [127, 128, 129, 255, 256])
+def test_as_many_classes_as_a_small_number_can_count(n_classes, order):
+    proba = np.asarray(hard_rows(n_classes, np.random.default_rng(0)), order=order)
+    thresholds = np.full(n_classes, 0.8)
+    thresholds[3] = 0.4
+    for watched in (np.full(n_classes, 0.001), np.full(n_classes, np.inf)):
+        assert_same_routes(Gates(thresholds, watched, 0.3, 0.45, 0.8, "after"), proba)
+
+
 @pytest.mark.parametrize("place", [0, 699, 250_000])
 @pytest.mark.parametrize("row", [[0.5, np.nan, 0.5], [0.5, 0.6, -0.1], [0.5, 0.5, 0.1], [np.inf, 0.0, 0.0]])
 def test_bad_rows_are_refused_in_the_same_words(place, row):
