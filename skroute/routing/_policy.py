@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Self
 
 from numpy.typing import NDArray
@@ -143,8 +144,9 @@ class RoutePolicy(BasePolicy):
         self._settle(labels)
         self._learn_candidates(values, codes, weight)
         # The defaults are meant to serve every number of classes; only a number that somebody chose is a mistake.
-        defaults = inspect.signature(type(self)).parameters
-        chosen = {name for name in GATES + ("threshold",) if getattr(self, name) != defaults[name].default}
+        own: type = type(self)
+        defaults = _defaults(own)
+        chosen = {name for name in GATES + ("threshold",) if getattr(self, name) != defaults[name]}
         warn_of_dead_gates(self.audit(), chosen, self._by_class("thresholds", labels))
         return self
 
@@ -182,3 +184,9 @@ class RoutePolicy(BasePolicy):
             raise ValueError(f"data must hold nothing learned for RoutePolicy, got {list(learned)}.")
         # Without a warning of dead gates: whoever wrote the file was told when it was fitted.
         self._settle(classes)
+
+
+@lru_cache(maxsize=16)
+def _defaults(policy: type) -> dict[str, Any]:
+    """Return the default of every parameter: a search over policies fits hundreds of them."""
+    return {name: parameter.default for name, parameter in inspect.signature(policy).parameters.items()}
