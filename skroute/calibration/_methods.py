@@ -27,9 +27,9 @@ __all__ = [
     "wants_proba",
 ]
 
-# Blocks that are calibrated in a row and then routed: so many values outweigh the calls, and hardly fill memory. Where
-# several are calibrated at a time they stay together: in products of another length the last bit may be another.
-BLOCKS, PASSES = 3, 2
+# Passes that are calibrated in a row and then routed: so many values outweigh the calls, and hardly fill memory. Blocks
+# that are calibrated in one pass stay together: in products of another length the last bit may be another.
+PASSES = 3
 
 JOINT = {
     "auto": PooledCalibrator,
@@ -118,8 +118,7 @@ def take_unseen_proba(fitted: Any) -> NDArray[np.float64] | None:
 
 def predict_blocks(calibrator: Any, scores: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
     """Yield the probabilities of a fitted calibrator of ours some rows at a time: to the last bit those of all rows."""
-    block_by_block = isinstance(calibrator, (PerClassCalibrator, TemperatureCalibrator))
-    size = (BLOCKS if block_by_block else PASSES * BLOCKS_A_PASS) * block_rows(scores.shape[1])
+    size = PASSES * BLOCKS_A_PASS * block_rows(scores.shape[1])
     if len(scores) > size and isinstance(calibrator, PerClassCalibrator):
         # What it has to prepare depends on the number of all rows.
         yield from calibrator.predict_blocks(scores, size)
