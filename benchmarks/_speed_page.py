@@ -21,7 +21,7 @@ one thread. MB is the most that is held at once beyond the inputs; for gates and
 "By hand" is what one would write with NumPy and SciPy, without any check of the input: of the gates ("plain gates") by
 argmax and np.partition, and the entropy by np.log or by scipy.special.entr. "One read" is the sum of the matrix. Knots
 are the points that an isotonic curve is drawn through. Only ratios mean anything: the machine is shared. Goals were set
-by prototypes on another machine.
+by prototypes on another machine, and are judged before rounding; one of MB by the column beside it.
 
 The goals of the gates are for float64 in C order, against partition and np.log; other types, layouts and peers are
 told beside it. Small inputs are to be no slower than the plain definition of the library itself, which checks its rows

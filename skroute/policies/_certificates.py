@@ -281,7 +281,7 @@ def _in_words(record: Mapping[str, Any]) -> str:
     if status == "no_target":
         return "no target, never auto-routed"
     if status == "held_back":
-        return "never auto-routed, because some model or calibrator never saw it: fit these with rows of it"
+        return "held back, never auto-routed: by hand, or because some model or calibrator never saw it"
     if status == "too_few_rows":
         held = "never auto-routed" if record["kind"] == "error" else "everything is watched"
         return f"not certified, {_few(record)}; {held}"

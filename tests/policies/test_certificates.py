@@ -21,7 +21,7 @@ WORDS = {
     "possible; never auto-routed",
     "given": "vpn: 0.8 was given, nothing is guaranteed",
     "no_target": "vpn: no target, never auto-routed",
-    "held_back": "vpn: never auto-routed, because some model or calibrator never saw it: fit these with rows of it",
+    "held_back": "vpn: held back, never auto-routed: by hand, or because some model or calibrator never saw it",
 }
 
 
