@@ -113,6 +113,7 @@ def top_blocks(
     pick: Iterable[int] = (),
     space: NDArray[np.uint8] | None = None,
     whole: bool = True,
+    known: bool = False,
 ) -> Iterator[TopBlock]:
     """Yield the rows in blocks, checked as by `clean_blocks`, with what is largest in each: all in one pass.
 
@@ -135,6 +136,8 @@ def top_blocks(
     whole : bool, default=True
         Whether more will be asked for than the largest values and some columns, at best up to `MOST_PICKED`; if not,
         what would take longer to find may be left out.
+    known : bool, default=False
+        Whether the rows are known to be probabilities that sum to one: they are not checked, then, nor added up.
 
     Yields
     ------
@@ -154,9 +157,10 @@ def top_blocks(
         rest = min(n_rows, len(values) - start)
         rows = slice(start, start + (rest if rest < MANY_ROWS else rest // strip * strip))
         block = values[rows]
-        scan = _Scan(block, pick, space, whole)
-        within = bool(scan.largest.max() <= one)
-        block = checked(block, scan.sums, within, values, name)
+        scan = _Scan(block, pick, space, whole, known)
+        within = known or bool(scan.largest.max() <= one)
+        if not known:
+            block = checked(block, scan.sums, within, values, name)
         if not within:
             scan = _Scan(block, pick, space, whole)
         confidence = scan.largest.view(block.dtype)
@@ -176,12 +180,19 @@ class _Scan:
     places: NDArray[np.intp] | None = None
 
     def __init__(
-        self, block: NDArray[np.floating], pick: list[int], space: NDArray[np.uint8] | None, whole: bool
+        self,
+        block: NDArray[np.floating],
+        pick: list[int],
+        space: NDArray[np.uint8] | None,
+        whole: bool,
+        known: bool = False,
     ) -> None:
-        self.space, self.used = space, 0
+        self.space, self.used, self.known = space, 0, known
         self.largest = self._room((len(block),), bits_of(block[:0]).dtype)
         self.sums = self._room((len(block),), np.dtype(np.float64))
         self.picked: dict[int, NDArray[Any]] = {}
+        if known:
+            self.sums.fill(1.0)
         if abs(block.strides[0]) < abs(block.strides[1]):
             self._by_column(block)
         elif not whole and block.shape[1] * block.itemsize >= LEAST_BYTES and block.flags.c_contiguous:
@@ -199,10 +210,14 @@ class _Scan:
         self.used = start + -(-size // ALIGNED) * ALIGNED
         return self.space[start : start + size].view(dtype).reshape(shape)
 
+    def _add_up(self, block: NDArray[np.floating], part: slice) -> None:
+        if not self.known:
+            self.sums[part] = row_sums(block[part])
+
     def _by_column(self, block: NDArray[np.floating]) -> None:
         self.columns = block.T
         for part in _parts(len(block), max(SHORT_PART // block.shape[1], LEAST_PART)):
-            self.sums[part] = row_sums(block[part])
+            self._add_up(block, part)
             np.maximum.reduce(bits_of(self.columns[:, part]), axis=0, out=self.largest[part])
 
     def _short_rows(self, block: NDArray[np.floating]) -> None:
@@ -216,10 +231,10 @@ class _Scan:
             part = slice(strips.start * strip, strips.stop * strip)
             if not few:
                 # In the order in which they lie, so that they have arrived when they are turned.
-                self.sums[part] = row_sums(block[part])
+                self._add_up(block, part)
             turned = self.columns[strips]
             turned[:] = block[part].reshape(-1, strip, n_classes).transpose(0, 2, 1)
-            if few:
+            if few and not self.known:
                 column_sums(turned, block[part], self.sums[part])
             np.maximum.reduce(bits_of(turned), axis=1, out=largest[strips])
 
@@ -230,7 +245,7 @@ class _Scan:
         starts = np.arange(0, min(n_rows, size) * n_classes, n_classes)
         for part in _parts(n_rows, size):
             rows = block[part]
-            self.sums[part] = row_sums(rows)
+            self._add_up(block, part)
             np.maximum.reduceat(bits_of(rows).reshape(-1), starts[: len(rows)], out=self.largest[part])
             for c, column in self.picked.items():
                 column[part] = rows[:, c]
@@ -246,7 +261,7 @@ class _Scan:
                 bits.reshape(-1).take(np.arange(0, bits.size, n_classes) + places, out=self.largest[part], mode="clip")
             else:
                 self.largest[part] = bits[np.arange(len(bits)), places]
-            self.sums[part] = row_sums(block[part])
+            self._add_up(block, part)
             for c, column in self.picked.items():
                 column[part] = block[part, c]
 

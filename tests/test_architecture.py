@@ -17,7 +17,7 @@ PACKAGE = Path(skroute.__file__).parent
 # From the bottom up; what stands in one row does not import its neighbours.
 LAYERS = [
     {"_rows"},
-    {"_top_blocks"},
+    {"_top_blocks", "_estimates"},
     {"exceptions", "_validation", "_tabular"},
     {"_frames"},
     {"datasets"},

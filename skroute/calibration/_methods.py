@@ -21,6 +21,7 @@ __all__ = [
     "METHODS",
     "fit_calibrator",
     "make_calibrator",
+    "part_rows",
     "predict_blocks",
     "predict_calibrated",
     "take_unseen_proba",
@@ -116,9 +117,14 @@ def take_unseen_proba(fitted: Any) -> NDArray[np.float64] | None:
     return found
 
 
+def part_rows(n_columns: int) -> int:
+    """Return how many rows of so many columns are calibrated and then routed at once."""
+    return PASSES * BLOCKS_A_PASS * block_rows(n_columns)
+
+
 def predict_blocks(calibrator: Any, scores: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
     """Yield the probabilities of a fitted calibrator of ours some rows at a time: to the last bit those of all rows."""
-    size = PASSES * BLOCKS_A_PASS * block_rows(scores.shape[1])
+    size = part_rows(scores.shape[1])
     if len(scores) > size and isinstance(calibrator, PerClassCalibrator):
         # What it has to prepare depends on the number of all rows.
         yield from calibrator.predict_blocks(scores, size)

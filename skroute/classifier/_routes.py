@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute.calibration._methods import predict_blocks
+from skroute.calibration._methods import part_rows, predict_blocks
+from skroute.calibration._rough import estimates_of
 from skroute.classifier._remembered import FrozenModels, mean_proba
 from skroute.routing._base_policy import BasePolicy
 
@@ -29,4 +30,7 @@ def predict_routes(policy: Any, models: Any, X: Any) -> NDArray[np.str_]:
     if len(raw) == 1:
         alone: NDArray[np.str_] = policy.decide(calibrator.predict_proba(raw))
         return alone
+    estimates = estimates_of(calibrator, raw, part_rows(raw.shape[1]))
+    if estimates is not None:
+        return policy.decide_estimates(estimates)
     return policy.decide_parts(predict_blocks(calibrator, raw), len(raw))

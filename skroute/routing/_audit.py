@@ -28,6 +28,8 @@ watch: fires only where no other class has more than upper"""
 ACCURACY = 1e-9
 # The numbers by which a gate lets every row pass.
 OPEN = {"threshold": 0.0, "margin": 0.0, "max_entropy": 1.0}
+# A warning names so many numbers of a kind, and so many classes.
+MOST_NAMED = 3
 
 
 def most_entropy(top: float, n_classes: int) -> float:
@@ -346,14 +348,28 @@ def warn_of_dead_gates(audit: PolicyAudit, chosen: Container[str], named: Contai
     ]
     if not dead:
         return
-    owners: dict[str, list[str]] = {}
+    groups: dict[tuple[str, str], list[GateAudit]] = {}
     for gate in dead:
-        entry = owners.setdefault(f"{gate.gate} = {gate.value:g}: {gate.note}", [])
-        entry += [] if gate.label is None else [repr(gate.label)]
-    reasons = "; ".join(f"{reason} ({listed(labels, 3)})" if labels else reason for reason, labels in owners.items())
+        groups.setdefault((gate.gate, gate.note), []).append(gate)
+    reasons = "; ".join(reason for gates in groups.values() for reason in _reasons(gates))
     warnings.warn(
         f"With {audit.n_classes} classes these numbers, each with the others as they are, can never change a route "
         f"({reasons}). See audit() for the bounds of every gate.",
         DeadGateWarning,
         stacklevel=3,
     )
+
+
+def _reasons(gates: list[GateAudit]) -> list[str]:
+    """Return why numbers of one kind are dead: each by itself, or if they are many all of them together."""
+    owners: dict[str, list[str]] = {}
+    for gate in gates:
+        entry = owners.setdefault(f"{gate.value:g}", [])
+        entry += [] if gate.label is None else [repr(gate.label)]
+    if len(owners) > MOST_NAMED:
+        span = f"{min(gate.value for gate in gates):g} to {max(gate.value for gate in gates):g}"
+        owners = {span: [label for labels in owners.values() for label in labels]}
+    return [
+        f"{gates[0].gate} = {value}: {gates[0].note}" + (f" ({listed(labels, MOST_NAMED)})" if labels else "")
+        for value, labels in owners.items()
+    ]

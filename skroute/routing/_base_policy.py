@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skroute._estimates import Estimates
 from skroute._frames import as_spelled, check_proba
 from skroute._validation import (
     check_count,
@@ -24,6 +25,7 @@ from skroute.routing._gates import AUTO, Decision
 from skroute.routing._label_sets import LabelSets, label_sets
 from skroute.routing._one_row import codes_of_rows, is_quicker_by_row
 from skroute.routing._policy_numbers import LEVELS, PolicyNumbers
+from skroute.routing._rough_routes import rough_routes
 from skroute.routing._route_table import RouteTable, route_table
 
 __all__ = ["BasePolicy"]
@@ -97,6 +99,29 @@ class BasePolicy(PolicyNumbers):
             routes[start : start + len(part)] = self.decide(part)
             start += len(part)
         return routes
+
+    def decide_estimates(self, estimates: Estimates) -> NDArray[np.str_]:
+        """Choose the routes of rows that can be had roughly at first, and exactly where that is not enough.
+
+        Parameters
+        ----------
+        estimates : Estimates
+            Rows of probabilities, with columns in the order of the classes.
+
+        Returns
+        -------
+        routes : ndarray of shape (n_samples,)
+            Those of the exact rows.
+
+        Raises
+        ------
+        ValueError
+            If the exact rows are not probabilities.
+        """
+        require_fitted(self)
+        if self._follows_gates() and type(self).decide is BasePolicy.decide:
+            return rough_routes(self._gates(), estimates)
+        return self.decide_parts(map(estimates.exact, estimates.parts()), estimates.n_samples)
 
     def explain(self, proba: Any) -> RouteTable:
         """Choose the route of every row and say what led to it.

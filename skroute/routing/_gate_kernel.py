@@ -23,7 +23,7 @@ from skroute.routing._gates import CLARIFY, ESCALATE, ROUTES, SLACK, WATCH, Gate
 from skroute.routing._rough_entropy import entropy_tolerance, rough_entropy
 from skroute.routing._signals import BLOCK_CELLS, entropy_signal
 
-__all__ = ["NAMES", "fast_routes", "routes_of_parts"]
+__all__ = ["NAMES", "Kernel", "fast_routes", "margin_of", "routes_of_parts"]
 
 # Up to so many values, finding the few rows that need more costs more than measuring all.
 FEW_CELLS = 10_000
@@ -113,7 +113,7 @@ def _at_least(levels: NDArray[np.float64], dtype: np.dtype[np.floating]) -> NDAr
     return np.where(rounded < levels, np.nextafter(rounded, rounded.dtype.type(np.inf)), rounded)
 
 
-class _Kernel:
+class Kernel:
     """The gates as levels of confidence, for matrices of one width, type and layout."""
 
     def __init__(self, gates: Gates, dtype: np.dtype[np.floating], by_column: bool) -> None:
@@ -220,7 +220,7 @@ class _Kernel:
             on_top: NDArray[np.bool_] = block.confidence >= self.watch.take(block.top)
             if self.only_top:
                 return on_top, on_top
-            count = self._count(block)
+            count = self._count(block, self.watch)
             return count > 0, count > on_top.view(np.int8)
         fired, elsewhere = np.zeros((2, len(block.values)), dtype=bool)
         for c in self.few_watched:
@@ -241,10 +241,10 @@ class _Kernel:
                 elsewhere[rows] |= self._take(block.values, rows).argmax(axis=1) != c
         return fired, elsewhere
 
-    def _count(self, block: TopBlock) -> NDArray[np.integer]:
-        """Return for how many classes a watch fired."""
+    def _count(self, block: TopBlock, watch: NDArray[np.floating]) -> NDArray[np.integer]:
+        """Return for how many classes a watch at these levels fires."""
         columns = block.values.T if block.columns is None else block.columns
-        fires = (columns >= self.watch[:, np.newaxis]).view(np.int8)
+        fires = (columns >= watch[:, np.newaxis]).view(np.int8)
         axis, dtype = fires.ndim - 2, np.min_scalar_type(-self.watched.size - 1)
         count: NDArray[np.integer] = np.add.reduce(fires, axis=axis, dtype=dtype)
         return count.reshape(-1)
@@ -270,7 +270,7 @@ class _Kernel:
         """Return the routes of rows that confidence need not decide, given those that they take by it."""
         close = np.flatnonzero(passes & (confidence < self.margin_sure))
         if close.size:
-            passes[close] = _margin(self._take(values, close)) >= self.margin
+            passes[close] = margin_of(self._take(values, close)) >= self.margin
         if entropy is not None:
             within, escalates = self._entropy_gates(values, entropy)
             passes &= within
@@ -298,7 +298,7 @@ class _Kernel:
         return within, escalates
 
 
-def _kernel_for(gates: Gates, values: NDArray[np.floating]) -> _Kernel:
+def _kernel_for(gates: Gates, values: NDArray[np.floating]) -> Kernel:
     """Return the kernel for the gates and for matrices like this one, made anew only if it is not remembered."""
     # Whether a copy that keeps the layout, as the plain code takes one, has columns that lie in one piece.
     by_column = abs(values.strides[0]) < abs(values.strides[1])
@@ -309,11 +309,11 @@ def _kernel_for(gates: Gates, values: NDArray[np.floating]) -> _Kernel:
 @lru_cache(maxsize=16)
 def _remembered_kernel(
     thresholds: bytes, watch: bytes, numbers: tuple[Any, ...], dtype: np.dtype[np.floating], by_column: bool
-) -> _Kernel:
-    return _Kernel(Gates(np.frombuffer(thresholds), np.frombuffer(watch), *numbers), dtype, by_column)
+) -> Kernel:
+    return Kernel(Gates(np.frombuffer(thresholds), np.frombuffer(watch), *numbers), dtype, by_column)
 
 
-def _margin(block: NDArray[np.floating]) -> NDArray[np.float64]:
+def margin_of(block: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the largest less the second largest value of each row, as the plain code does: widened before."""
     rest = block.astype(np.float64)
     rows, top = np.arange(len(rest)), rest.argmax(axis=1)

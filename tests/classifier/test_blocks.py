@@ -8,6 +8,7 @@ from sklearn.frozen import FrozenEstimator
 
 from skroute import RoutePolicy, RoutingClassifier
 from skroute.calibration import _methods as methods
+from skroute.calibration import _rough as estimated
 from skroute.calibration._apply import block_rows
 
 
@@ -66,6 +67,33 @@ def test_rows_that_are_left_over_are_calibrated_as_among_others(method, n_classe
             proba, _ = rows_of(n_blocks * block_rows(n_classes) + extra, n_classes, seed=2)
             parts = list(methods.predict_blocks(router.calibrator_, proba))
             assert_array_equal(np.concatenate(parts), router.predict_proba(proba))
+
+
+@pytest.mark.parametrize("method", ["temperature", "sigmoid"])
+@pytest.mark.parametrize("n_classes", [20, 77])
+@pytest.mark.parametrize("order", ["before", "after", "flag", "top"])
+def test_routes_that_are_estimated_are_those_of_all_probabilities_to_the_last_bit(
+    method, n_classes, order, monkeypatch
+):
+    router = fitted(method, *rows_of(1500, n_classes), policy=RoutePolicy(margin=None))
+    proba, _ = rows_of(60_003, n_classes, seed=1)
+    # Recorded probabilities come again and again, and thresholds that are learned from them are among them.
+    proba[:20_000:5] = np.tile(proba[:4], (1000, 1))
+    whole = router.predict_proba(proba)
+    levels = dict(zip(range(n_classes), np.sort(whole[:999].max(axis=1))[::9], strict=False))
+    watch = {1: whole[0, 1], 2: whole[1, 2]}
+    router.policy_ = RoutePolicy(thresholds=levels, watch=watch, margin=None, max_entropy=None, watch_order=order).fit(
+        whole
+    )
+    asked, exact = [], estimated._Rows.exact
+
+    def count(self, rows):
+        asked.append(len(self.scores[rows]))
+        return exact(self, rows)
+
+    monkeypatch.setattr(estimated._Rows, "exact", count)
+    assert_array_equal(router.predict_route(proba), router.policy_.decide(whole))
+    assert 0 < sum(asked) < 8000
 
 
 def test_somebody_elses_calibrator_and_policy_see_all_rows_at_once():

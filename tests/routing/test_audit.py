@@ -295,6 +295,15 @@ def test_a_warning_of_many_classes_stays_short():
     assert len(message) < 300
 
 
+def test_a_warning_of_many_numbers_stays_short():
+    with pytest.warns(DeadGateWarning) as caught:
+        RoutePolicy(thresholds={label: 0.1 + label / 1000 for label in range(77)}).fit(np.eye(77))
+    message = str(caught[0].message)
+    assert "threshold = 0.1 to 0.176: margin and entropy already need" in message
+    assert "(0, 1, 2 and 74 more)" in message
+    assert len(message) < 300
+
+
 def test_one_warning_names_every_dead_number_that_was_chosen():
     lesson = load_lesson()
     policy = RoutePolicy(thresholds=lesson.thresholds, margin=0.6, watch={"vpn_issue": 0.99})
