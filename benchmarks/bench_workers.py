@@ -1,9 +1,9 @@
 """How much faster are folds and classes fitted by two workers than by one, where the work is large?
 
 `n_jobs=2` against `n_jobs=1` of RoutingClassifier: a forest, whose folds are the work; a linear model of many classes,
-with a calibrator for each; and a frozen model that returns stored scores, whose calibrators are all the work. The same
-for CalibratedClassifierCV. Workers are started before the clock. No goal: on a shared machine the second core may be
-taken. Memory is that of the parent process alone.
+with a calibrator for each; a small one, which is fitted before a worker has its rows; and a frozen model that returns
+stored scores, whose calibrators are all the work. The same for CalibratedClassifierCV. Workers are started before the
+clock. No goal: on a shared machine the second core may be taken. Memory is that of the parent process alone.
 
 Run with OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1; only the ratios mean anything on a shared machine.
 """  # noqa: D400
@@ -38,11 +38,13 @@ def jobs(factor: int) -> dict[str, Job]:
     X_many, y_many = make_classification(
         n_many, 30, n_informative=20, n_classes=50, n_clusters_per_class=1, random_state=0
     )
+    n_few = 2_000 // factor
     n_stored = 200_000 // factor
     y_stored, proba = make_data(n_stored, 20)
     return {
         f"{n_rows} x 50, {n_trees} trees": (RandomForestClassifier(n_trees, random_state=0), "auto", X, y),
         f"{n_many} x 30, 50 classes": (GaussianNB(), "isotonic", X_many, y_many),
+        f"{n_few} x 50": (GaussianNB(), "isotonic", X[:n_few], y[:n_few]),
         f"stored scores, {n_stored} x 20": (FrozenEstimator(Replay(20)), "isotonic", proba, y_stored),
     }
 

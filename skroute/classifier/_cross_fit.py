@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
 from skroute.calibration._methods import fit_calibrator, predict_calibrated, take_unseen_proba
 from skroute.classifier._callbacks import fit_task, subtask
 from skroute.classifier._response import scores, take, take_params, take_split
 from skroute.classifier._splits import DEFAULT_FOLDS, Split, StratifiedFolds
+from skroute.classifier._workers import do_all
 from skroute.reliability import ReliabilityTable, reliability_table
 
 __all__ = ["CalibratedModel", "CrossFit", "cross_fit", "mean_proba_of", "weights_of"]
@@ -105,15 +105,14 @@ def cross_fit(
     A module-level function of plain values, so that its result can be cached; three of the last arguments change how it
     runs but not what it returns, and the digest is for the cache.
     """
-    jobs: list[tuple[Any, Any]] = [*splits] if ensemble else [*splits, (np.arange(len(y)), None)]
+    folds: list[tuple[Any, Any]] = [*splits] if ensemble else [*splits, (np.arange(len(y)), None)]
+    jobs = [
+        (clone(estimator), X, y, train, test, classes, proba_first, fit_params, subtask(context, "fold"), owner)
+        for train, test in folds
+    ]
     # A frozen classifier is only asked: threads share it and its rows, where processes would get copies of both.
-    fits = Parallel(n_jobs=n_jobs, backend="threading" if isinstance(estimator, FrozenEstimator) else None)(
-        delayed(_fit_fold)(
-            clone(estimator), X, y, train, test, classes, proba_first, fit_params, subtask(context, "fold"), owner
-        )
-        for train, test in jobs
-    )
-    tested = [test for _, test in jobs if test is not None]
+    fits = do_all(_fit_fold, jobs, n_jobs, by_threads=isinstance(estimator, FrozenEstimator))
+    tested = [test for _, test in folds if test is not None]
     fold_scores = [fold for _, fold in fits if fold is not None]
     all_scores, all_rows = np.concatenate(fold_scores), np.concatenate(tested)
     fold_of = np.repeat(np.arange(len(tested)), [len(test) for test in tested])

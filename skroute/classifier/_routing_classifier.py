@@ -49,8 +49,9 @@ class RoutingClassifier(PredictionsMixin, CallbackSupportMixin, ClassifierMixin,
         shuffled: where they are sorted by date or source and that order means nothing for rows to come, pass
         ``StratifiedKFold(5, shuffle=True, random_state=0)``, or out-of-fold probabilities tell little.
     n_jobs : int, default=None
-        Folds fitted in parallel, as in `joblib.Parallel`: by processes, which pays where a fit takes longer than
-        sending it its rows. A ``FrozenEstimator`` is asked by threads, which share it.
+        Folds fitted in parallel, as in `joblib.Parallel`: the first of them here, the others by processes; if that
+        one shows that processes would not have started in time to help, all are fitted here. A ``FrozenEstimator`` is
+        asked by threads, which share it.
     ensemble : bool or "auto", default=False
         False: one classifier, fitted on all rows, with calibrators fitted on out-of-fold scores. True: one classifier
         and its calibrators for each fold, averaged. "auto": True unless `estimator` is frozen.

@@ -23,6 +23,7 @@ from sklearn.svm import SVC
 from sklearn.utils import get_tags
 
 from skroute import RoutePolicy, RoutingClassifier
+from skroute.classifier import _workers
 
 ROUTES = {"auto", "watch", "escalate", "clarify"}
 
@@ -340,8 +341,11 @@ def test_the_caller_s_objects_stay_as_they_were(data):
     assert not hasattr(base, "coef_")
 
 
-def test_parallel_folds_give_the_same_result(data):
+@pytest.mark.parametrize("start", [0.0, 1e9], ids=["processes", "one after the other"])
+def test_parallel_folds_give_the_same_result(data, start, monkeypatch):
     X, y, _ = data()
+    monkeypatch.setattr(_workers, "START", start)
+    monkeypatch.setattr(_workers, "START_AGAIN", start)
     with sklearn.config_context(assume_finite=True):
         proba = [logistic(n_jobs=n_jobs, cv=3).fit(X, y).predict_proba(X) for n_jobs in (None, 2)]
     assert_array_equal(*proba)

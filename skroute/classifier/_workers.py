@@ -1,0 +1,107 @@
+"""Jobs done by several workers, where that does not take longer than to do them one after the other."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from threading import Event, Timer
+from typing import Any
+
+from joblib import effective_n_jobs
+from sklearn import config_context, get_config
+from sklearn.utils.parallel import Parallel, delayed
+
+__all__ = ["do_all"]
+
+# Seconds that it takes until processes have started and imported what they need, and until those that wait from the
+# last time have what they need; and seconds for which they wait.
+START, START_AGAIN, WAIT = 1.2, 0.3, 240.0
+
+# When processes were asked for last, by their number.
+_last_asked: dict[int, float] = {}
+
+
+def do_all(
+    function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], n_jobs: int | None, *, by_threads: bool = False
+) -> list[Any]:
+    """Return what a function makes of each job.
+
+    The first job is begun here. If it is done before the others could save what it costs to start processes, all are
+    done here, one after the other; if not, processes begin with the others meanwhile.
+
+    Parameters
+    ----------
+    function : callable
+    jobs : sequence of tuple
+        Arguments of each call.
+    n_jobs : int or None
+        As in `joblib.Parallel`.
+    by_threads : bool, default=False
+        Whether the workers are to be threads, which cost nothing to start.
+
+    Returns
+    -------
+    results : list
+        In the order of the jobs.
+    """
+    n_workers = min(effective_n_jobs(n_jobs), len(jobs))
+    if n_workers == 1:
+        return [function(*job) for job in jobs]
+    parallel = Parallel(n_jobs=n_jobs, backend="threading" if by_threads else None)
+    if by_threads:
+        return list(parallel(delayed(function)(*job) for job in jobs))
+    waited = time.monotonic() - _last_asked.get(n_workers, -WAIT)
+    # What processes save is all but their share of the other jobs.
+    patience = (START_AGAIN if waited < WAIT else START) / ((len(jobs) - 1) * (1.0 - 1.0 / n_workers))
+    # This one goes on with its share meanwhile.
+    share = -(-len(jobs) // (n_workers + 1))
+    others = _Later(parallel, function, jobs[share:], patience)
+    try:
+        first = function(*jobs[0])
+        if others.cancelled():
+            return [first, *(function(*job) for job in jobs[1:])]
+        _last_asked[n_workers] = time.monotonic()
+        here = [first, *(function(*job) for job in jobs[1:share])]
+        return [*here, *others.results.result()]
+    finally:
+        others.stop()
+
+
+class _Later:
+    """Jobs that processes do, but only from some seconds on."""
+
+    def __init__(
+        self, parallel: Parallel, function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], seconds: float
+    ) -> None:
+        self.parallel, self.function, self.jobs = parallel, function, jobs
+        # Settings are those of a thread, and it is another one that asks the processes.
+        self.config = get_config()
+        self.results: Future[list[Any]] = Future()
+        self.stopped = Event()
+        self.timer = Timer(seconds, self._do)
+        self.timer.daemon = True
+        self.timer.start()
+
+    def cancelled(self) -> bool:
+        """Begin with no job, unless that has happened; return whether it has not."""
+        self.timer.cancel()
+        return self.results.cancel()
+
+    def stop(self) -> None:
+        """Begin with no more jobs than those that processes wait for."""
+        self.stopped.set()
+        self.cancelled()
+
+    def _do(self) -> None:
+        if not self.results.set_running_or_notify_cancel():
+            return
+        try:
+            with config_context(**self.config):
+                self.results.set_result(list(self.parallel(self._tasks())))
+        except BaseException as error:
+            self.results.set_exception(error)
+
+    def _tasks(self) -> Iterator[Any]:
+        for job in self.jobs:
+            if self.stopped.is_set():
+                return
+            yield delayed(self.function)(*job)

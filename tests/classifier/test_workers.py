@@ -1,0 +1,109 @@
+import os
+import threading
+import time
+
+import joblib
+import numpy as np
+import pytest
+import sklearn
+
+from skroute.classifier import _workers
+from skroute.classifier._workers import do_all
+
+
+def square(number):
+    return number**2
+
+
+def process(_):
+    return os.getpid()
+
+
+def slow_process(seconds):
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def settings(_):
+    return sklearn.get_config()["assume_finite"], np.geterr()["under"]
+
+
+def refuse(number, error):
+    if number == error:
+        raise TimeoutError(f"no {number}")
+    return number
+
+
+def touch(path, seconds, twice):
+    time.sleep(seconds)
+    path.touch()
+    path.touch(exist_ok=not twice)
+
+
+@pytest.fixture(params=[0.0, 1e9], ids=["processes", "one after the other"])
+def start(request, monkeypatch):
+    monkeypatch.setattr(_workers, "START", request.param)
+    monkeypatch.setattr(_workers, "START_AGAIN", request.param)
+
+
+@pytest.mark.usefixtures("start")
+@pytest.mark.parametrize("by_threads", [False, True])
+@pytest.mark.parametrize("n_jobs", [None, 1, 2, 3, -1])
+def test_results_come_in_the_order_of_the_jobs(n_jobs, by_threads):
+    for n in (1, 2, 3, 7):
+        assert do_all(square, [(i,) for i in range(n)], n_jobs, by_threads=by_threads) == [i**2 for i in range(n)]
+
+
+def test_quick_jobs_are_done_here(monkeypatch):
+    monkeypatch.setattr(_workers, "_last_asked", {})
+    before = time.perf_counter()
+    assert set(do_all(process, [(i,) for i in range(6)], 2)) == {os.getpid()}
+    # Processes would not have started by then.
+    assert time.perf_counter() - before < 0.5
+    assert not _workers._last_asked
+
+
+def test_long_jobs_are_shared(monkeypatch):
+    monkeypatch.setattr(_workers, "START", 0.1)
+    monkeypatch.setattr(_workers, "_last_asked", {})
+    where = do_all(slow_process, [(0.3,)] * 6, 2)
+    # A third of them stays here.
+    assert where[:2] == [os.getpid()] * 2
+    assert os.getpid() not in where[2:]
+    assert list(_workers._last_asked) == [2]
+
+
+@pytest.mark.usefixtures("start")
+@pytest.mark.parametrize("place", [0, 1, 5])
+def test_errors_come_through(place):
+    with pytest.raises(TimeoutError, match=f"no {place}"):
+        do_all(refuse, [(i, place) for i in range(6)], 2)
+
+
+@pytest.mark.usefixtures("start")
+def test_settings_hold_for_every_job():
+    with sklearn.config_context(assume_finite=True), np.errstate(under="raise"):
+        found = do_all(settings, [(i,) for i in range(6)], 2)
+    assert [assume_finite for assume_finite, _ in found] == [True] * 6
+    assert found[0] == (True, "raise")
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_what_is_done_here_is_done_by_this_thread(n_jobs):
+    assert do_all(lambda _: threading.current_thread(), [(0,), (1,)], n_jobs) == [threading.current_thread()] * 2
+    assert do_all(lambda _: threading.current_thread(), [(0,)], n_jobs) == [threading.current_thread()]
+
+
+def test_after_an_error_no_job_is_begun(tmp_path, monkeypatch):
+    monkeypatch.setattr(_workers, "START", 0.05)
+    monkeypatch.setattr(_workers, "START_AGAIN", 0.05)
+    with pytest.raises(FileExistsError):
+        do_all(touch, [(tmp_path / "first", 0.5, True), *((tmp_path / str(i), 0.2, False) for i in range(40))], 2)
+    time.sleep(3.0)
+    # Those that were on their way.
+    assert 0 < len(list(tmp_path.iterdir())) <= 12
+
+
+def test_workers_are_those_of_joblib():
+    with joblib.parallel_config(n_jobs=2):
+        assert do_all(square, [(i,) for i in range(5)], None) == [0, 1, 4, 9, 16]
