@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from _common import compare, environment, parser, peak_memory, report, rounds, timed
+from _common import compare, environment, parser, peak_memory, repeated, report, rounds, timed
 from _replays import calibrated_pair, calibrators_of, normalise
 from bench_reliability import make_data
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ SIGMOID = [(100_000, 8), (1_000_000, 11)]
 # Rows, classes, and the same.
 TEMPERATURE = [(1_000_000, 3, 8), (100_000, 20, 8), (100_000, 77, 8)]
 SHRINKAGE = 5.0
+# Fits of up to so many rows take a few milliseconds, and are timed so many at once.
+SHORT, TIMES_SHORT = 100_000, 10
 QUICK = 10
 SAME_LOSS = 1e-8
 
@@ -70,11 +72,14 @@ def time_isotonic(n_rows: int, goal: float, n_rounds: int) -> list[dict[str, Any
     found, expected = calls["ours"]().predict(where), calls["scikit-learn"]().predict(where)
     np.testing.assert_allclose(found, expected, rtol=0.0, atol=1e-12)
     np.testing.assert_allclose(np.interp(where, *calls["by hand"]()), expected, rtol=0.0, atol=1e-12)
-    seconds, memory = rounds(calls, n_rounds), {name: peak_memory(call) for name, call in calls.items()}
+    times = TIMES_SHORT if n_rows <= SHORT else 1
+    seconds = rounds({name: repeated(call, times) for name, call in calls.items()}, n_rounds)
+    memory = {name: peak_memory(call) for name, call in calls.items()}
 
     def line(what: str, ours: str, peer: str, **goals: Any) -> dict[str, Any]:
         case = f"fit {what}, {n_rows} rows / {peer}"
-        return timed(case, seconds[ours], seconds[peer], ours_mb=memory[ours], peer_mb=memory[peer], **goals)
+        pair = seconds[ours], seconds[peer]
+        return timed(case, *pair, ours_mb=memory[ours], peer_mb=memory[peer], repeats=times, **goals)
 
     return [
         line("isotonic", "ours", "scikit-learn", goal=goal),

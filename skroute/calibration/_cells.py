@@ -14,12 +14,13 @@ BELOW_ONE = 1.0 - 2.0**-50
 LEAST_REACH = 1e-290
 
 
-def cells_of(values: NDArray[Any], low: Any, scale: float, size: int) -> Iterator[tuple[slice, NDArray[np.intp]]]:
+def cells_of(values: NDArray[Any], low: Any, scale: float, size: int) -> Iterator[tuple[slice, NDArray[np.int32]]]:
     """Yield the cells of all rows, ``(values - low) * scale`` cut to whole numbers, in blocks of `size` rows.
 
     Differences and products keep the order of values. The array that is yielded is written to again.
     """
-    places, cells = np.empty(size), np.empty(size, dtype=np.intp)
+    # Whole numbers of 64 bits NumPy would fill one by one.
+    places, cells = np.empty(size), np.empty(size, dtype=np.int32)
     for start in range(0, len(values), size):
         rows = slice(start, min(start + size, len(values)))
         place, cell = places[: rows.stop - start], cells[: rows.stop - start]

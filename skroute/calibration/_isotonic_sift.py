@@ -146,7 +146,7 @@ def _sums(
 
 
 def _counts(
-    cell: NDArray[np.intp], positive: NDArray[np.bool_], weight: NDArray[np.float64] | None, n_cells: int
+    cell: NDArray[Any], positive: NDArray[np.bool_], weight: NDArray[np.float64] | None, n_cells: int
 ) -> NDArray[np.intp]:
     """Return the weights of zeros and of ones in every cell, one beside the other, shape (2 * n_cells,)."""
     key = cell << 1

@@ -148,7 +148,7 @@ def _histogram(sample: _Sample, positive: NDArray[np.bool_], low: float, high: f
     for (rows, cell), (_, feature) in zip(cells, sample.features(), strict=True):
         weight = None if sample.weight is None else sample.weight[rows]
         bins[2] += np.bincount(cell, feature if weight is None else feature * weight, BINS)
-        cell += BINS * positive[rows]
+        cell += np.int32(BINS) * positive[rows]
         by_label = np.bincount(cell, weight, 2 * BINS)
         bins[0] += by_label[:BINS] + by_label[BINS:]
         bins[1] += by_label[BINS:]

@@ -24,6 +24,8 @@ __all__ = ["GATES", "LEVELS", "PolicyNumbers"]
 GATES = ("margin", "max_entropy", "escalate_entropy", "watch_order")
 # Those that are one number for each class.
 LEVELS = ("thresholds", "watch")
+# The classes of so many watches are sought among all; of more, all classes among theirs.
+FEW_WATCHES = 4
 
 
 class PolicyNumbers(KeyedParamsMixin, BaseEstimator):
@@ -206,10 +208,16 @@ class PolicyNumbers(KeyedParamsMixin, BaseEstimator):
         """Return the numbers in force, which may have been put in by hand, as arrays and floats."""
         labels, levels, watch = self.classes_.tolist(), self.thresholds_, self.watch_
         thresholds = levels.values() if list(levels) == labels else map(levels.__getitem__, labels)
-        watches = map(watch.get, labels, repeat(math.inf)) if watch else repeat(math.inf, len(labels))
+        if len(watch) <= FEW_WATCHES:
+            watches = np.full(len(labels), math.inf)
+            for label, level in watch.items():
+                if label in labels:
+                    watches[labels.index(label)] = level
+        else:
+            watches = np.fromiter(map(watch.get, labels, repeat(math.inf)), float, len(labels))
         return Gates(
-            thresholds=np.fromiter(thresholds, float),
-            watch=np.fromiter(watches, float),
+            thresholds=np.fromiter(thresholds, float, len(labels)),
+            watch=watches,
             margin=_as_float(self.margin_),
             max_entropy=_as_float(self.max_entropy_),
             escalate_entropy=_as_float(self.escalate_entropy_),
