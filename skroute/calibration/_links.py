@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import log_expit
 
 from skroute.calibration._platt import fit_platt
-from skroute.calibration._softmax import mean_slope
+from skroute.calibration._softmax import mean_slope, row_max, shift_rows
 from skroute.calibration._training_rows import TrainingRows
 
 __all__ = ["FLOORS", "Link", "fit_beta", "fit_links"]
@@ -50,14 +50,14 @@ class Link:
             logits = log_expit(self.slope * scores + self.intercept)
         else:
             logits = scores.copy()
-        logits -= logits.max(axis=1, keepdims=True)
+        shift_rows(logits, row_max(logits))
         return logits
 
     def log_proba(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return log-probabilities of shape (n_samples, n_classes)."""
         logits = self.logits(scores)
         logits *= self.beta
-        logits -= np.log(np.exp(logits) @ np.ones((logits.shape[1], 1)))
+        shift_rows(logits, np.log(np.exp(logits) @ np.ones((logits.shape[1], 1))))
         return logits
 
     def in_words(self) -> str:

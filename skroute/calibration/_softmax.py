@@ -14,41 +14,69 @@ __all__ = [
     "mean_slope",
     "mixed_with_uniform",
     "row_max",
+    "shift_rows",
     "softmax",
     "uniform_share",
 ]
 
 # Blocks of scores that are passed over at once, so that the temporaries of a pass stay in the cache.
 BLOCKS_A_PASS = 2
-# Up to so many rows, a product with ones costs more than a plain sum.
+# Up to so many rows, a product with ones costs more than a plain sum, and a call for each column more than one for all.
 FEW_ROWS = 16
-# Up to so many columns, the largest of each row is found column by column: NumPy pays for every row else.
-FEW_COLUMNS = 8
+# Up to so many columns are gone through one by one where their largest value is sought, and where a number of its own
+# goes with each row: NumPy pays for every row else.
+FEW_COLUMNS, FEWER_COLUMNS = 16, 5
 
 
 def row_max(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the largest value of each row, shape (n_rows, 1)."""
-    largest: NDArray[np.float64] = values[:, :1].copy()
-    if values.shape[1] > FEW_COLUMNS:
-        return values.max(axis=1, keepdims=True, out=largest)
-    for k in range(1, values.shape[1]):
-        np.maximum(largest, values[:, k : k + 1], out=largest)
-    return largest
+    n_rows, n_columns = values.shape
+    largest: NDArray[np.float64]
+    if n_columns <= FEW_COLUMNS and n_rows >= FEW_ROWS:
+        largest = values[:, :1].copy()
+        for k in range(1, n_columns):
+            np.maximum(largest, values[:, k : k + 1], out=largest)
+        return largest
+    if not values.flags.c_contiguous:
+        largest = values.max(axis=1, keepdims=True)
+        return largest
+    starts = np.arange(0, values.size, n_columns)
+    # One call for all rows: along an axis NumPy pays for each of them.
+    largest = np.maximum.reduceat(values.reshape(-1), starts)
+    return largest[:, np.newaxis]
+
+
+def shift_rows(values: NDArray[np.float64], by: NDArray[np.float64]) -> None:
+    """Subtract a number of its own, shape (n_rows, 1), from each row, in place."""
+    for part, number in _parts(values, by):
+        part -= number
 
 
 def log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """Turn logits into log-probabilities, in place."""
-    logits -= logits.max(axis=1, keepdims=True)
-    logits -= np.log(np.exp(logits) @ np.ones((logits.shape[1], 1)))
+    shift_rows(logits, row_max(logits))
+    shift_rows(logits, np.log(np.exp(logits) @ np.ones((logits.shape[1], 1))))
     return logits
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """Turn logits into probabilities, in place."""
-    logits -= logits.max(axis=1, keepdims=True)
+    shift_rows(logits, row_max(logits))
     np.exp(logits, out=logits)
-    logits /= logits.sum(axis=1, keepdims=True) if len(logits) < FEW_ROWS else logits @ np.ones((logits.shape[1], 1))
+    few = len(logits) < FEW_ROWS
+    total = logits.sum(axis=1, keepdims=True) if few else logits @ np.ones((logits.shape[1], 1))
+    for part, number in _parts(logits, total):
+        part /= number
     return logits
+
+
+def _parts(
+    values: NDArray[np.float64], of_row: NDArray[np.float64]
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return both, or if there are few columns each of these with the number of every row."""
+    if values.shape[1] <= FEWER_COLUMNS and len(values) >= FEW_ROWS:
+        return [(column, of_row[:, 0]) for column in values.T]
+    return [(values, of_row)]
 
 
 def blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
