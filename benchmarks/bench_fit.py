@@ -5,6 +5,7 @@ without the classifier around them, as CalibratedClassifierCV would fit them. By
 isotonic_regression; a minimiser of SciPy with the loss and its gradient in NumPy; a bounded search for the temperature.
 The isotonic function must be scikit-learn's to 1e-12, and the losses must agree to 1e-8. Shrunk isotonic fits are
 another function, which nobody else has: their time stands beside, without a goal. So does one np.sort of the scores.
+Isotonic fits of 100,000 rows take a few milliseconds, and are timed ten at once.
 
 Run with OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1; only the ratios mean anything on a shared machine.
 """  # noqa: D400
