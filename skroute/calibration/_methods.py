@@ -31,6 +31,8 @@ __all__ = [
 # Passes that are calibrated in a row and then routed: so many values outweigh the calls, and hardly fill memory. Blocks
 # that are calibrated in one pass stay together: in products of another length the last bit may be another.
 PASSES = 3
+# Of many classes a pass is large already.
+MOST_VALUES = 2**19
 
 JOINT = {
     "auto": PooledCalibrator,
@@ -119,7 +121,8 @@ def take_unseen_proba(fitted: Any) -> NDArray[np.float64] | None:
 
 def part_rows(n_columns: int) -> int:
     """Return how many rows of so many columns are calibrated and then routed at once."""
-    return PASSES * BLOCKS_A_PASS * block_rows(n_columns)
+    a_pass = BLOCKS_A_PASS * block_rows(n_columns)
+    return a_pass * max(min(PASSES, MOST_VALUES // (a_pass * n_columns)), 1)
 
 
 def predict_blocks(calibrator: Any, scores: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:

@@ -27,7 +27,7 @@ LEAST_CLASSES = 18
 LEAST_VALUES = 2**17
 # The unit of rounding, and that by which logarithms and powers of NumPy are off at most.
 U, OF_FUNCTION = 2.0**-24, 8.0 * 2.0**-24
-# A power of two of more, or its inverse, divided by a sum, may be no float32 of full precision.
+# Powers of two between the inverse of such a power and itself are floats of full precision, also as shares of a row.
 MOST_POWER = 100.0
 LEAST_FLOOR = 1e-30
 BITS_OF_ONE = bits_of(np.ones(1))[0]
@@ -92,9 +92,11 @@ class _Rows:
             # What has a sign, exceeds one or is not finite is calibrated in another way.
             if bits_of(given).max() > BITS_OF_ONE:
                 return None
-            np.copyto(rough, given, casting="same_kind")
-            self.write(rough)
-            rough *= np.reciprocal(rough @ self.ones)[:, np.newaxis]
+            # What is too small for these floats counts as little as 0.
+            with np.errstate(under="ignore"):
+                np.copyto(rough, given, casting="same_kind")
+                self.write(rough)
+                rough *= np.reciprocal(rough @ self.ones)[:, np.newaxis]
         return proba
 
     def exact(self, rows: Any) -> Floats:
@@ -117,9 +119,11 @@ def _powers(calibrator: TemperatureCalibrator) -> tuple[RoughMap, float] | None:
     floor, beta = float(calibrator.floor), float(calibrator.beta_)
     if not (calibrator.from_proba_ and LEAST_FLOOR <= floor <= 1.0):
         return None
-    most = max(-math.log2(floor), math.log2(1.0 + floor))
-    if beta * most > MOST_POWER:
+    low, high = -math.log2(floor), math.log2(1.0 + floor)
+    # NaN is not small enough either.
+    if not 0.0 < beta * (low + high) <= MOST_POWER:
         return None
+    most = max(low, high)
     addition, factor = np.float32(floor), np.float32(beta)
 
     def write(proba: RoughFloats) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from threading import Event, Timer
 from typing import Any
 
@@ -43,12 +44,16 @@ def do_all(
     results : list
         In the order of the jobs.
     """
-    n_workers = min(effective_n_jobs(n_jobs), len(jobs))
-    if n_workers == 1:
+    n_workers = min(int(effective_n_jobs(n_jobs)), len(jobs))
+    if n_workers <= 1:
         return [function(*job) for job in jobs]
-    parallel = Parallel(n_jobs=n_jobs, backend="threading" if by_threads else None)
     if by_threads:
-        return list(parallel(delayed(function)(*job) for job in jobs))
+        return list(Parallel(n_jobs=n_jobs, backend="threading")(delayed(function)(*job) for job in jobs))
+    try:
+        parallel = Parallel(n_jobs=n_jobs, return_as="generator")
+    except ValueError:
+        # Of another backend, which gives no result before all are there, and could not be left.
+        return list(Parallel(n_jobs=n_jobs)(delayed(function)(*job) for job in jobs))
     waited = time.monotonic() - _last_asked.get(n_workers, -WAIT)
     # What processes save is all but their share of the other jobs.
     patience = (START_AGAIN if waited < WAIT else START) / ((len(jobs) - 1) * (1.0 - 1.0 / n_workers))
@@ -76,7 +81,7 @@ class _Later:
         # Settings are those of a thread, and it is another one that asks the processes.
         self.config = get_config()
         self.results: Future[list[Any]] = Future()
-        self.stopped = Event()
+        self.stopped, self.at_work = Event(), ExitStack()
         self.timer = Timer(seconds, self._do)
         self.timer.daemon = True
         self.timer.start()
@@ -87,16 +92,19 @@ class _Later:
         return self.results.cancel()
 
     def stop(self) -> None:
-        """Begin with no more jobs than those that processes wait for."""
+        """Begin with no job, and end those that were begun."""
         self.stopped.set()
         self.cancelled()
+        # Who leaves before all results are there ends the processes.
+        self.at_work.close()
 
     def _do(self) -> None:
         if not self.results.set_running_or_notify_cancel():
             return
         try:
             with config_context(**self.config):
-                self.results.set_result(list(self.parallel(self._tasks())))
+                parallel = self.at_work.enter_context(self.parallel)
+                self.results.set_result(list(parallel(self._tasks())))
         except BaseException as error:
             self.results.set_exception(error)
 

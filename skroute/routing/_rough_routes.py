@@ -55,7 +55,8 @@ def rough_routes(gates: Gates, estimates: Estimates) -> NDArray[np.str_]:
         with borrowed_space() as space:
             for block in top_blocks(values, "", len(values), kernel.picked, space, whole=kernel.whole, known=True):
                 start = rows.start + block.rows.start
-                codes = kernel.decide(block)
+                with np.errstate(under="ignore"):
+                    codes = kernel.decide(block)
                 # "clip" makes something of those that are doubtful, too, and fills no copy.
                 NAMES.take(codes, out=routes[start : start + len(codes)], mode="clip")
                 doubtful = np.flatnonzero(codes == DOUBTFUL)

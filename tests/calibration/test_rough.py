@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
+from routing.hard_cases import lesson_gates
 
 from skroute.calibration import PerClassCalibrator, SigmoidCalibrator, TemperatureCalibrator
 from skroute.calibration._apply import block_rows
 from skroute.calibration._rough import LEAST_CLASSES, LEAST_VALUES, estimates_of
+from skroute.routing._rough_routes import rough_routes
 
 SIZES = [18, 20, 77, 1000]
 
@@ -62,6 +64,11 @@ def test_rough_powers_keep_within_their_bound(beta, n_classes):
         assert_within(tempered(beta, floor, n_classes), rows_of(n_classes))
 
 
+@pytest.mark.parametrize(("beta", "floor"), [(95.0, 1.0), (75.0, 0.7), (1.0, 1e-30), (28.0, 0.1)])
+def test_rough_powers_keep_within_their_bound_where_they_are_small_or_large(beta, floor):
+    assert_within(tempered(beta, floor, 77), rows_of(77))
+
+
 @pytest.mark.parametrize("n_classes", SIZES)
 @pytest.mark.parametrize("size", [0.1, 5.0, 30.0])
 def test_rough_sigmoids_keep_within_their_bound(size, n_classes):
@@ -102,12 +109,28 @@ def test_what_is_not_quicker_or_not_good_enough_is_not_estimated():
     assert estimates_of(tempered(n_classes=few), rows_of(few), block_rows(few)) is None
     assert estimates_of(tempered(beta=3.0), proba, size) is None
     assert estimates_of(tempered(floor=0.0), proba, size) is None
+    # Neither the powers nor their inverses leave the range of float32, but their shares do.
+    assert estimates_of(tempered(beta=130.0, floor=0.7), proba, size) is None
+    for beta in (np.nan, -0.1):
+        assert estimates_of(tempered(beta=beta), proba, size) is None
     of_scores = tempered()
     of_scores.from_proba_ = False
     assert estimates_of(of_scores, proba, size) is None
     assert estimates_of(random_sigmoids(20), proba, size) is not None
     for b in (200.0, np.nan, np.inf):
         assert estimates_of(sigmoids(np.ones(20), np.full(20, b)), proba, size) is None
+
+
+@pytest.mark.parametrize("settings", [{"all": "raise"}, {"under": "raise"}, {"under": "warn"}], ids=str)
+def test_what_is_too_small_for_float32_is_nobodys_business(settings):
+    proba = rows_of(20)
+    proba[proba == 0.0] = 1e-300
+    for calibrator in (tempered(), random_sigmoids(20)):
+        estimates = estimates_of(calibrator, proba, block_rows(20))
+        part = next(estimates.parts())
+        with np.errstate(**settings):
+            rough_routes(lesson_gates(20), estimates)
+        assert_allclose(estimates.estimate(part), calibrator.predict_proba(proba)[part], atol=1e-5)
 
 
 def test_only_calibrators_of_ours_are_estimated():

@@ -34,10 +34,10 @@ def refuse(number, error):
     return number
 
 
-def touch(path, seconds, twice):
+def interrupt(seconds, first):
     time.sleep(seconds)
-    path.touch()
-    path.touch(exist_ok=not twice)
+    if first:
+        raise KeyboardInterrupt
 
 
 @pytest.fixture(params=[0.0, 1e9], ids=["processes", "one after the other"])
@@ -94,14 +94,39 @@ def test_what_is_done_here_is_done_by_this_thread(n_jobs):
     assert do_all(lambda _: threading.current_thread(), [(0,)], n_jobs) == [threading.current_thread()]
 
 
-def test_after_an_error_no_job_is_begun(tmp_path, monkeypatch):
-    monkeypatch.setattr(_workers, "START", 0.05)
-    monkeypatch.setattr(_workers, "START_AGAIN", 0.05)
-    with pytest.raises(FileExistsError):
-        do_all(touch, [(tmp_path / "first", 0.5, True), *((tmp_path / str(i), 0.2, False) for i in range(40))], 2)
-    time.sleep(3.0)
-    # Those that were on their way.
-    assert 0 < len(list(tmp_path.iterdir())) <= 12
+def test_an_error_here_ends_what_processes_do(monkeypatch):
+    monkeypatch.setattr(_workers, "START", 0.0)
+    monkeypatch.setattr(_workers, "START_AGAIN", 0.0)
+    do_all(square, [(i,) for i in range(6)], 2)
+    before = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        do_all(interrupt, [(0.5, True), *[(30.0, False)] * 8], 2)
+    assert do_all(square, [(i,) for i in range(6)], 2) == [0, 1, 4, 9, 16, 25]
+    assert time.perf_counter() - before < 15.0
+
+
+def test_a_backend_that_gives_no_result_before_all_are_there_does_all(monkeypatch):
+    given = []
+
+    def parallel(**options):
+        given.append(options)
+        if "return_as" in options:
+            raise ValueError("not supported")
+        return joblib.Parallel(**options)
+
+    monkeypatch.setattr(_workers, "Parallel", parallel)
+    assert do_all(square, [(i,) for i in range(5)], 2) == [0, 1, 4, 9, 16]
+    assert given == [{"n_jobs": 2, "return_as": "generator"}, {"n_jobs": 2}]
+
+
+@pytest.mark.usefixtures("start")
+@pytest.mark.parametrize("by_threads", [False, True])
+def test_odd_numbers_of_jobs_and_workers(by_threads):
+    assert do_all(square, [], 2, by_threads=by_threads) == []
+    for n_jobs in (2.0, 1.5, np.int64(2)):
+        assert do_all(square, [(i,) for i in range(5)], n_jobs, by_threads=by_threads) == [0, 1, 4, 9, 16]
+    with pytest.raises(ValueError, match="n_jobs == 0"):
+        do_all(square, [(1,), (2,)], 0, by_threads=by_threads)
 
 
 def test_workers_are_those_of_joblib():

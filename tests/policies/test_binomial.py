@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import binom, binomtest
+from strategies import unhurried
 
 from skroute.policies import _binomial
 from skroute.policies._binomial import fewest_rows, most_errors, p_value, passes, rows_needed, steps, upper_bound
@@ -37,6 +38,7 @@ def test_a_tie_is_reached_however_it_is_rounded(right, power):
     assert rows_needed(float(1 - Fraction(right)), 1.0 - (1.0 - limit)) == power
 
 
+@unhurried
 @given(st.integers(0, 300), st.integers(0, 300), rates)
 def test_p_value_is_the_binomial_sum(one, other, max_error):
     """In fractions: of one in 1e293, scipy.stats.binom.cdf has eight digits."""
