@@ -27,7 +27,8 @@ LEAST_CLASSES = 18
 LEAST_VALUES = 2**17
 # The unit of rounding, and that by which logarithms and powers of NumPy are off at most.
 U, OF_FUNCTION = 2.0**-24, 8.0 * 2.0**-24
-# Powers of two between the inverse of such a power and itself are floats of full precision, also as shares of a row.
+# The least and the largest power of two must be no farther apart than this: they, and their shares of a row, are then
+# float32 of full precision.
 MOST_POWER = 100.0
 LEAST_FLOOR = 1e-30
 BITS_OF_ONE = bits_of(np.ones(1))[0]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from skroute.calibration._methods import part_rows, predict_blocks
 from skroute.calibration._rough import estimates_of
 from skroute.classifier._remembered import FrozenModels, mean_proba
-from skroute.routing._base_policy import BasePolicy
+from skroute.routing._base_policy import BasePolicy, routes_of_estimates
 
 __all__ = ["predict_routes"]
 
@@ -16,8 +16,9 @@ __all__ = ["predict_routes"]
 def predict_routes(policy: Any, models: Any, X: Any) -> NDArray[np.str_]:
     """Return the routes that a policy gives to the rows by the models' mean probabilities.
 
-    Ours are chosen block by block: our policies and calibrators look at each row by itself. What somebody else wrote
-    sees all rows at once; so does a mean of several models, and what is remembered is there as a whole.
+    Ours are chosen block by block: our policies and calibrators look at each row by itself, at rough probabilities
+    first where these are quicker. What somebody else wrote sees all rows at once; so does a mean of several models, and
+    what is remembered is there as a whole.
     """
     if (
         isinstance(models, FrozenModels)
@@ -32,5 +33,5 @@ def predict_routes(policy: Any, models: Any, X: Any) -> NDArray[np.str_]:
         return alone
     estimates = estimates_of(calibrator, raw, part_rows(raw.shape[1]))
     if estimates is not None:
-        return policy.decide_estimates(estimates)
+        return routes_of_estimates(policy, estimates)
     return policy.decide_parts(predict_blocks(calibrator, raw), len(raw))

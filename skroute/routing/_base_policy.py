@@ -28,7 +28,7 @@ from skroute.routing._policy_numbers import LEVELS, PolicyNumbers
 from skroute.routing._rough_routes import rough_routes
 from skroute.routing._route_table import RouteTable, route_table
 
-__all__ = ["BasePolicy"]
+__all__ = ["BasePolicy", "routes_of_estimates"]
 
 
 class BasePolicy(PolicyNumbers):
@@ -99,29 +99,6 @@ class BasePolicy(PolicyNumbers):
             routes[start : start + len(part)] = self.decide(part)
             start += len(part)
         return routes
-
-    def decide_estimates(self, estimates: Estimates) -> NDArray[np.str_]:
-        """Choose the routes of rows that can be had roughly at first, and exactly where that is not enough.
-
-        Parameters
-        ----------
-        estimates : Estimates
-            Rows of probabilities, with columns in the order of the classes.
-
-        Returns
-        -------
-        routes : ndarray of shape (n_samples,)
-            Those of the exact rows.
-
-        Raises
-        ------
-        ValueError
-            If the exact rows are not probabilities.
-        """
-        require_fitted(self)
-        if self._follows_gates() and type(self).decide is BasePolicy.decide:
-            return rough_routes(self._gates(), estimates)
-        return self.decide_parts(map(estimates.exact, estimates.parts()), estimates.n_samples)
 
     def explain(self, proba: Any) -> RouteTable:
         """Choose the route of every row and say what led to it.
@@ -315,3 +292,21 @@ def _default_classes(y: Any, n_columns: int) -> NDArray[Any]:
             f"y holds {len(labels)} classes for {n_columns} columns of proba; pass classes= to name the columns."
         )
     return labels
+
+
+def routes_of_estimates(policy: BasePolicy, estimates: Estimates) -> NDArray[np.str_]:
+    """Return the routes that a fitted policy chooses for the exact rows.
+
+    Parameters
+    ----------
+    policy : BasePolicy
+    estimates : Estimates
+        Rows of probabilities, with columns in the order of the classes.
+
+    Returns
+    -------
+    routes : ndarray of shape (n_samples,)
+    """
+    if policy._follows_gates() and type(policy).decide is BasePolicy.decide:
+        return rough_routes(policy._gates(), estimates)
+    return policy.decide_parts(map(estimates.exact, estimates.parts()), estimates.n_samples)
