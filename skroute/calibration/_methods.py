@@ -1,6 +1,6 @@
 """From the word that a user writes to the calibrator that it stands for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ __all__ = [
     "part_rows",
     "predict_blocks",
     "predict_calibrated",
+    "predict_finite",
     "take_unseen_proba",
     "wants_proba",
 ]
@@ -125,17 +126,39 @@ def part_rows(n_columns: int) -> int:
     return a_pass * max(min(PASSES, MOST_VALUES // (a_pass * n_columns)), 1)
 
 
-def predict_blocks(calibrator: Any, scores: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
-    """Yield the probabilities of a fitted calibrator of ours some rows at a time: to the last bit those of all rows."""
+def predict_finite(calibrator: Any, scores: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return the probabilities of scores that a fitted calibrator of ours has found to be finite; None where not.
+
+    Who would look first reads all scores twice, which takes a tenth of the time of a quick calibrator.
+    """
+    # Not what is derived from these.
+    if type(calibrator) not in (TemperatureCalibrator, PerClassCalibrator):
+        return None
+    found: NDArray[np.float64] | None = calibrator._predict_finite(scores)
+    return found
+
+
+def predict_blocks(
+    calibrator: Any, scores: NDArray[np.float64], look: Callable[[slice], None]
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the probabilities of a fitted calibrator of ours some rows at a time: to the last bit those of all rows.
+
+    What is to `look` at rows does so before they are calibrated, unless the calibrator finds all their scores finite.
+    """
     size = part_rows(scores.shape[1])
     if len(scores) > size and isinstance(calibrator, PerClassCalibrator):
         # What it has to prepare depends on the number of all rows.
-        yield from calibrator.predict_blocks(scores, size)
+        yield from calibrator.predict_blocks(scores, size, look)
         return
     # A row that is left over goes with its predecessors: by itself it would be calibrated in another way.
     starts = range(0, max(len(scores) - 1, 1), size)
     for start in starts:
-        yield calibrator.predict_proba(scores[start : len(scores) if start == starts[-1] else start + size])
+        rows = slice(start, len(scores) if start == starts[-1] else start + size)
+        found = predict_finite(calibrator, scores[rows])
+        if found is None:
+            look(rows)
+            found = calibrator.predict_proba(scores[rows])
+        yield found
 
 
 def predict_calibrated(calibrator: Any, scores: NDArray[np.float64], classes: NDArray[Any]) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """One calibrator for each class, one-vs-rest."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import has_fit_parameter
 
 from skroute._validation import check_classes, label_positions, require_fitted
-from skroute.calibration._apply import CheckedMap, Floats, by_blocks, divide_rows
+from skroute.calibration._apply import CheckedMap, Floats, all_finite, by_blocks, divide_rows
 from skroute.calibration._beta import BetaCalibrator
 from skroute.calibration._identity import IdentityCalibrator
 from skroute.calibration._isotonic import IsotonicCalibrator
@@ -136,15 +136,23 @@ class PerClassCalibrator(BaseEstimator):
         """
         require_fitted(self)
         values = score_matrix(scores, self.classes_)
+        complete = self._predict_finite(values)
+        return self._predict_each(check_scores(values)) if complete is None else complete
+
+    def _predict_finite(self, values: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Return the probabilities of scores that are all finite; None where one is not, or no formula serves all."""
         alone = finite_row(values, MOST_CLASSES)
         # Not what is derived from these, which may have another way to calibrate many scores.
         ours: list[Any] = [one for one in self.calibrators_ if type(one) in BY_SCORE]
         if alone is None or len(ours) < len(self.calibrators_):
-            return next(self.predict_blocks(values))
+            quick = self._quick_map(len(values))
+            return None if quick is None else by_blocks(quick, values)
         row = [one.of_score(score) for one, score in zip(ours, alone[-len(ours) :], strict=True)]
         return np.array([shares_of_row(row) if len(row) == len(alone) else [1.0 - row[0], row[0]]])
 
-    def predict_blocks(self, scores: Any, n_rows: int | None = None) -> Iterator[NDArray[np.float64]]:
+    def predict_blocks(
+        self, scores: Any, n_rows: int | None = None, look: Callable[[slice], None] | None = None
+    ) -> Iterator[NDArray[np.float64]]:
         """Predict some rows at a time, so that not all probabilities need be held at once.
 
         Parameters
@@ -153,6 +161,9 @@ class PerClassCalibrator(BaseEstimator):
             Scores of the kind that it was fitted on.
         n_rows : int, default=None
             Rows of a block. None: all.
+        look : callable, default=None
+            Called with the slice of a block in which a score is not finite, or which no single formula serves, before
+            it is calibrated class by class: to refuse it, for example.
 
         Yields
         ------
@@ -163,9 +174,11 @@ class PerClassCalibrator(BaseEstimator):
         quick = self._quick_map(len(values))
         size = max(len(values), 1) if n_rows is None else n_rows
         for start in range(0, max(len(values), 1), size):
-            part = values[start : start + size]
-            complete = None if quick is None else by_blocks(quick, part)
-            yield self._predict_each(check_scores(part)) if complete is None else complete
+            rows = slice(start, min(start + size, len(values)))
+            complete = None if quick is None else by_blocks(quick, values[rows])
+            if complete is None and look is not None:
+                look(rows)
+            yield self._predict_each(check_scores(values[rows])) if complete is None else complete
 
     def _quick_map(self, n_rows: int) -> CheckedMap | None:
         """Return how rows are calibrated in which every class has a score, where one formula serves all classes."""
@@ -178,7 +191,7 @@ class PerClassCalibrator(BaseEstimator):
         shared = len(fitted) < len(self.classes_)
 
         def write_rows(scores: Floats, proba: Floats) -> bool:
-            if not np.isfinite(scores).all():
+            if not all_finite(scores):
                 return False
             if shared:
                 write(scores[:, 1:], proba[:, 1:])

@@ -34,7 +34,9 @@ LEAST_FLOOR = 1e-30
 BITS_OF_ONE = bits_of(np.ones(1))[0]
 
 
-def estimates_of(calibrator: Any, scores: Floats, n_rows: int) -> Estimates | None:
+def estimates_of(
+    calibrator: Any, scores: Floats, n_rows: int, look: Callable[[slice], None] = lambda rows: None
+) -> Estimates | None:
     """Return estimates of the probabilities that a fitted calibrator of ours gives to rows of scores.
 
     Parameters
@@ -43,6 +45,8 @@ def estimates_of(calibrator: Any, scores: Floats, n_rows: int) -> Estimates | No
     scores : ndarray of shape (n_samples, n_classes)
     n_rows : int
         How many rows are to be estimated at once: whole blocks.
+    look : callable, default=nothing
+        What is to look at rows that are not estimated before they are calibrated.
 
     Returns
     -------
@@ -65,15 +69,17 @@ def estimates_of(calibrator: Any, scores: Floats, n_rows: int) -> Estimates | No
     error = 1.01 * (2.0 * error + (n_classes + 3) * U)
     if error > MOST_ERROR:
         return None
-    rows = _Rows(calibrator, scores, write, n_rows)
+    rows = _Rows(calibrator, scores, write, n_rows, look)
     return Estimates(len(scores), rows.n_estimated, n_rows, error, rows.estimate, rows.exact)
 
 
 class _Rows:
     """Rows of scores, and their probabilities by both ways."""
 
-    def __init__(self, calibrator: Any, scores: Floats, write: RoughMap, n_rows: int) -> None:
-        self.calibrator, self.scores, self.write = calibrator, scores, write
+    def __init__(
+        self, calibrator: Any, scores: Floats, write: RoughMap, n_rows: int, look: Callable[[slice], None]
+    ) -> None:
+        self.calibrator, self.scores, self.write, self.look = calibrator, scores, write, look
         n_samples, n_classes = scores.shape
         self.size = block_rows(n_classes)
         # Rows that do not fill a block, if they are few, are calibrated in another way; so is a single row.
@@ -103,6 +109,7 @@ class _Rows:
     def exact(self, rows: Any) -> Floats:
         """Return the probabilities of a slice that begins with a block, or of rows that can be estimated."""
         if isinstance(rows, slice):
+            self.look(rows)
             consecutive: Floats = self.calibrator.predict_proba(self.scores[rows])
             return consecutive
         # No block of few rows.

@@ -133,15 +133,19 @@ class TemperatureCalibrator(BaseEstimator):
         """
         require_fitted(self)
         values = score_matrix(scores, self.classes_)
-        row = finite_row(values, MOST_TEMPERED)
-        if row is not None:
-            return np.array([tempered_row(row, float(self.floor) if self.from_proba_ else None, self.beta_)])
-        complete = by_blocks(self._write_powers if self._is_mild() else self._write_softmax, values)
+        complete = self._predict_finite(values)
         if complete is not None:
             return complete
         logits = _logits(check_scores(values), self.from_proba_, self.floor)
         self._sharpen(logits)
         return softmax(logits)
+
+    def _predict_finite(self, values: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Return the probabilities of scores that are all finite; None where one is not."""
+        row = finite_row(values, MOST_TEMPERED)
+        if row is not None:
+            return np.array([tempered_row(row, float(self.floor) if self.from_proba_ else None, self.beta_)])
+        return by_blocks(self._write_powers if self._is_mild() else self._write_softmax, values)
 
     def _sharpen(self, logits: NDArray[np.float64]) -> None:
         with np.errstate(over="ignore"):

@@ -10,9 +10,9 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import has_fit_parameter
 
-from skroute.calibration._methods import fit_calibrator, predict_calibrated, take_unseen_proba
+from skroute.calibration._methods import fit_calibrator, predict_calibrated, predict_finite, take_unseen_proba
 from skroute.classifier._callbacks import fit_task, subtask
-from skroute.classifier._response import scores, take, take_params, take_split
+from skroute.classifier._response import refuse_not_finite, scores, take, take_params, take_split
 from skroute.classifier._splits import DEFAULT_FOLDS, Split, StratifiedFolds
 from skroute.classifier._workers import do_all
 from skroute.reliability import ReliabilityTable, reliability_table
@@ -50,11 +50,25 @@ class CalibratedModel:
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return calibrated probabilities of shape (n_samples, n_classes)."""
-        return self.calibrate(self.scores(X))
+        raw = self.scores(X, finite=not self.is_ours)
+        if not self.is_ours:
+            return self.calibrate(raw)
+        found = predict_finite(self.calibrator, raw)
+        if found is None:
+            self.look(raw)
+            found = self.calibrate(raw)
+        return found
 
-    def scores(self, X: Any) -> NDArray[np.float64]:
-        """Return the scores of the classifier, not to be written to, of shape (n_samples, n_classes)."""
-        return scores(self.estimator, X, self.classes, self.proba_first)
+    def scores(self, X: Any, *, finite: bool = True) -> NDArray[np.float64]:
+        """Return the scores of the classifier, not to be written to, of shape (n_samples, n_classes).
+
+        If they need not be `finite`, that is left to `look`.
+        """
+        return scores(self.estimator, X, self.classes, self.proba_first, finite=finite)
+
+    def look(self, raw: NDArray[np.float64], rows: slice = slice(None)) -> None:
+        """Refuse scores that are not finite."""
+        refuse_not_finite(self.estimator, raw, self.classes, self.proba_first, rows)
 
     def calibrate(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities of scores."""

@@ -12,7 +12,16 @@ from sklearn.utils import get_tags
 from skroute._validation import label_positions
 from skroute.calibration._apply import all_finite
 
-__all__ = ["is_frozen", "needs_kernel_columns", "response_name", "scores", "take", "take_params", "take_split"]
+__all__ = [
+    "is_frozen",
+    "needs_kernel_columns",
+    "refuse_not_finite",
+    "response_name",
+    "scores",
+    "take",
+    "take_params",
+    "take_split",
+]
 
 
 def is_frozen(estimator: Any) -> bool:
@@ -75,7 +84,9 @@ def _response(estimator: Any, proba_first: bool) -> tuple[str, Callable[[Any], A
     )
 
 
-def scores(estimator: Any, X: Any, classes: NDArray[Any], proba_first: bool = False) -> NDArray[np.float64]:
+def scores(
+    estimator: Any, X: Any, classes: NDArray[Any], proba_first: bool = False, *, finite: bool = True
+) -> NDArray[np.float64]:
     """Return the scores of a fitted classifier, one column for every class.
 
     Parameters
@@ -88,6 +99,9 @@ def scores(estimator: Any, X: Any, classes: NDArray[Any], proba_first: bool = Fa
         All classes.
     proba_first : bool, default=False
         Whether predict_proba goes before decision_function.
+    finite : bool, default=True
+        Whether to make sure that all scores are finite. False leaves that to the caller, who has `refuse_not_finite`,
+        where there is a score for every class.
 
     Returns
     -------
@@ -116,15 +130,53 @@ def scores(estimator: Any, X: Any, classes: NDArray[Any], proba_first: bool = Fa
         _refuse(estimator, name, f"must give one row a row of X: {n_rows} rows, got {len(values)}")
     if values.shape != (len(values), len(known)):
         _refuse(estimator, name, f"must give one column for each of its {len(known)} classes, got {values.shape}")
-    if not all_finite(values):
-        row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
-        _refuse(estimator, name, f"must give finite scores; row {row} holds {values[row].tolist()}")
     # As lists, which of few classes takes a fraction of a comparison of arrays.
-    if known.tolist() == classes.tolist():
+    complete = known.tolist() == classes.tolist()
+    if finite or not complete:
+        refuse_not_finite(estimator, values, known, proba_first)
+    if complete:
         return values
     placed = np.full((len(values), len(classes)), np.nan)
     placed[:, label_positions(known.tolist(), classes, f"{type(estimator).__name__}.classes_")] = values
     return placed
+
+
+def refuse_not_finite(
+    estimator: Any,
+    values: NDArray[np.float64],
+    classes: NDArray[Any],
+    proba_first: bool = False,
+    rows: slice = slice(None),
+) -> None:
+    """Refuse scores that are not finite, as `scores` does unless it is told not to: so that reading them once will do.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+    values : ndarray of shape (n_samples, n_classes)
+        Its scores.
+    classes : ndarray of shape (n_classes,)
+        All classes.
+    proba_first : bool, default=False
+        Whether predict_proba goes before decision_function.
+    rows : slice, default=slice(None)
+        The rows to look at.
+
+    Raises
+    ------
+    ValueError
+        If one is not finite.
+    """
+    part = values[rows]
+    # Where a class is not known to the classifier its scores are NaN, and the others are finite.
+    if all_finite(part) or np.asarray(estimator.classes_).tolist() != classes.tolist():
+        return
+    asked = estimator.estimator if type(estimator) is FrozenEstimator else estimator
+    first = int(np.flatnonzero(~np.isfinite(part).all(axis=1))[0])
+    row = (rows.start or 0) + first
+    _refuse(
+        asked, response_name(asked, proba_first), f"must give finite scores; row {row} holds {part[first].tolist()}"
+    )
 
 
 def _refuse(estimator: Any, name: str, complaint: str) -> NoReturn:

@@ -1,5 +1,6 @@
 """Routes of many rows, without all of their probabilities in memory at once."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,13 @@ def predict_routes(policy: Any, models: Any, X: Any) -> NDArray[np.str_]:
     ):
         whole: NDArray[np.str_] = policy.decide(mean_proba(models, X))
         return whole
-    raw, calibrator = models[0].scores(X), models[0].calibrator
+    raw, calibrator = models[0].scores(X, finite=False), models[0].calibrator
+    look = partial(models[0].look, raw)
     if len(raw) == 1:
+        look()
         alone: NDArray[np.str_] = policy.decide(calibrator.predict_proba(raw))
         return alone
-    estimates = estimates_of(calibrator, raw, part_rows(raw.shape[1]))
+    estimates = estimates_of(calibrator, raw, part_rows(raw.shape[1]), look)
     if estimates is not None:
         return routes_of_estimates(policy, estimates)
-    return policy.decide_parts(predict_blocks(calibrator, raw), len(raw))
+    return policy.decide_parts(predict_blocks(calibrator, raw, look), len(raw))

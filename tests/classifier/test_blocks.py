@@ -48,7 +48,7 @@ def test_routes_are_those_of_all_probabilities_to_the_last_bit(method, n_classes
     # Thresholds that some rows reach exactly.
     levels = dict(zip(range(n_classes), np.sort(whole[:999].max(axis=1))[::99][:n_classes], strict=False))
     router.policy_ = RoutePolicy(thresholds=levels, margin=None, max_entropy=None).fit(whole)
-    parts = list(methods.predict_blocks(router.calibrator_, proba))
+    parts = list(methods.predict_blocks(router.calibrator_, proba, lambda rows: None))
     assert len(parts) > 1
     assert_array_equal(np.concatenate(parts), whole)
     assert_array_equal(router.predict_route(proba), router.policy_.decide(whole))
@@ -65,7 +65,7 @@ def test_rows_that_are_left_over_are_calibrated_as_among_others(method, n_classe
     for n_blocks in (2, 6, 8, 12):
         for extra in (1, 2, 3):
             proba, _ = rows_of(n_blocks * block_rows(n_classes) + extra, n_classes, seed=2)
-            parts = list(methods.predict_blocks(router.calibrator_, proba))
+            parts = list(methods.predict_blocks(router.calibrator_, proba, lambda rows: None))
             assert_array_equal(np.concatenate(parts), router.predict_proba(proba))
 
 
