@@ -10,6 +10,7 @@ __all__ = [
     "RANGE_TOLERANCE",
     "SUM_SLACK",
     "SUM_TOLERANCE",
+    "are_added_alone",
     "bits_of",
     "block_length",
     "check_rows",
@@ -146,6 +147,11 @@ def row_sums(block: NDArray[np.floating]) -> NDArray[np.float64]:
     # What has no sum is refused by whoever asked.
     with np.errstate(invalid="ignore", over="ignore"):
         return finite_sums(block)
+
+
+def are_added_alone(n_columns: int) -> bool:
+    """Return whether the `row_sums` of rows of so many columns are the same, to the last bit, among any other rows."""
+    return n_columns <= FEW_COLUMNS or n_columns >= MANY_COLUMNS
 
 
 def finite_sums(block: NDArray[np.floating]) -> NDArray[np.float64]:

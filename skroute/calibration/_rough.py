@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute._estimates import MOST_ERROR, Estimates
-from skroute._rows import bits_of
-from skroute.calibration._apply import FEW_VALUES, Floats, block_rows
+from skroute._rows import are_added_alone, bits_of
+from skroute.calibration._apply import FEW_COLUMNS, FEW_VALUES, Floats, block_rows
 from skroute.calibration._per_class import PerClassCalibrator
 from skroute.calibration._sigmoid import SigmoidCalibrator
 from skroute.calibration._temperature import TemperatureCalibrator
@@ -20,9 +20,6 @@ RoughFloats = NDArray[np.float32]
 # Turns probabilities into what the calibrated ones are proportional to, in place.
 RoughMap = Callable[[RoughFloats], None]
 
-# With so many columns, rows are added up one by one, so that the last bit does not depend on the others. Of fewer, all
-# that is saved goes into finding out which rows are in doubt.
-LEAST_CLASSES = 18
 # From so many values on.
 LEAST_VALUES = 2**17
 # The unit of rounding, and that by which logarithms and powers of NumPy are off at most.
@@ -54,7 +51,8 @@ def estimates_of(
         None where no estimate is quicker, or none is good enough.
     """
     n_classes = scores.shape[1]
-    if n_classes < LEAST_CLASSES or scores.size < LEAST_VALUES:
+    # A row that is asked for exactly must be to the last bit what it is among all.
+    if not are_added_alone(n_classes) or scores.size < LEAST_VALUES:
         return None
     made = None
     # Not what is derived from these.
@@ -103,8 +101,21 @@ class _Rows:
             with np.errstate(under="ignore"):
                 np.copyto(rough, given, casting="same_kind")
                 self.write(rough)
-                rough *= np.reciprocal(rough @ self.ones)[:, np.newaxis]
+                self._divide(rough)
         return proba
+
+    def _divide(self, rough: RoughFloats) -> None:
+        """Divide every row by its sum, in place."""
+        if len(self.ones) > FEW_COLUMNS:
+            rough *= np.reciprocal(rough @ self.ones)[:, np.newaxis]
+            return
+        first, *others = rough.T
+        total = first.copy()
+        for column in others:
+            total += column
+        np.reciprocal(total, out=total)
+        for column in rough.T:
+            column *= total
 
     def exact(self, rows: Any) -> Floats:
         """Return the probabilities of a slice that begins with a block, or of rows that can be estimated."""

@@ -1,5 +1,7 @@
 """Routes are chosen some rows at a time; nobody may be able to tell."""
 
+import warnings
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -10,6 +12,7 @@ from skroute import RoutePolicy, RoutingClassifier
 from skroute.calibration import _methods as methods
 from skroute.calibration import _rough as estimated
 from skroute.calibration._apply import block_rows
+from skroute.exceptions import DeadGateWarning
 
 
 class Replay(ClassifierMixin, BaseEstimator):
@@ -70,25 +73,26 @@ def test_rows_that_are_left_over_are_calibrated_as_among_others(method, n_classe
 
 
 @pytest.mark.parametrize("method", ["temperature", "sigmoid"])
-@pytest.mark.parametrize("n_classes", [20, 77])
+@pytest.mark.parametrize("n_classes", [3, 20, 77])
 @pytest.mark.parametrize("order", ["before", "after", "flag", "top"])
 def test_routes_that_are_estimated_are_those_of_all_probabilities_to_the_last_bit(
     method, n_classes, order, monkeypatch
 ):
     router = fitted(method, *rows_of(1500, n_classes), policy=RoutePolicy(margin=None))
-    proba, _ = rows_of(60_003, n_classes, seed=1)
+    proba, _ = rows_of(max(60_003, 600_003 // n_classes), n_classes, seed=1)
     # Recorded probabilities come again and again, and thresholds that are learned from them are among them.
     proba[:20_000:5] = np.tile(proba[:4], (1000, 1))
     whole = router.predict_proba(proba)
-    levels = dict(zip(range(n_classes), np.sort(whole[:999].max(axis=1))[::9], strict=False))
+    levels = dict(zip(range(n_classes), np.sort(whole[:999].max(axis=1))[400::5], strict=False))
     watch = {1: whole[0, 1], 2: whole[1, 2]}
-    router.policy_ = RoutePolicy(thresholds=levels, watch=watch, margin=None, max_entropy=None, watch_order=order).fit(
-        whole
-    )
+    policy = RoutePolicy(thresholds=levels, watch=watch, margin=None, max_entropy=None, watch_order=order)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeadGateWarning)
+        router.policy_ = policy.fit(whole)
     asked, exact = [], estimated._Rows.exact
 
     def count(self, rows):
-        asked.append(len(self.scores[rows]))
+        asked.append(0 if isinstance(rows, slice) else len(rows))
         return exact(self, rows)
 
     monkeypatch.setattr(estimated._Rows, "exact", count)
