@@ -50,9 +50,12 @@ class CalibratedModel:
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return calibrated probabilities of shape (n_samples, n_classes)."""
-        raw = self.scores(X, finite=not self.is_ours)
         if not self.is_ours:
-            return self.calibrate(raw)
+            return self.calibrate(self.scores(X))
+        return self.look_and_calibrate(self.scores(X, finite=False))
+
+    def look_and_calibrate(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what a calibrator of ours makes of scores, which are refused if they are not finite."""
         found = predict_finite(self.calibrator, raw)
         if found is None:
             self.look(raw)

@@ -29,11 +29,10 @@ def predict_routes(policy: Any, models: Any, X: Any) -> NDArray[np.str_]:
         whole: NDArray[np.str_] = policy.decide(mean_proba(models, X))
         return whole
     raw, calibrator = models[0].scores(X, finite=False), models[0].calibrator
-    look = partial(models[0].look, raw)
     if len(raw) == 1:
-        look()
-        alone: NDArray[np.str_] = policy.decide(calibrator.predict_proba(raw))
+        alone: NDArray[np.str_] = policy.decide(models[0].look_and_calibrate(raw))
         return alone
+    look = partial(models[0].look, raw)
     estimates = estimates_of(calibrator, raw, part_rows(raw.shape[1]), look)
     if estimates is not None:
         return routes_of_estimates(policy, estimates)

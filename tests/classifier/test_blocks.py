@@ -100,6 +100,19 @@ def test_routes_that_are_estimated_are_those_of_all_probabilities_to_the_last_bi
     assert 0 < sum(asked) < 8000
 
 
+@pytest.mark.parametrize("method", methods.METHODS)
+@pytest.mark.parametrize("n_classes", [2, 3, 20])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_scores_that_are_not_finite_are_refused_in_whatever_part_they_are(method, n_classes, value):
+    router = fitted(method, *rows_of(1500, n_classes))
+    for n_rows, row in ((1, 0), (5, 3), (2_000_000 // n_classes, 1_900_000 // n_classes)):
+        proba = np.full((n_rows, n_classes), 1.0 / n_classes)
+        proba[row, 1] = value
+        for call in (router.predict_proba, router.predict_route):
+            with pytest.raises(ValueError, match=rf"Replay.predict_proba must give finite scores; row {row} holds \["):
+                call(proba)
+
+
 def test_somebody_elses_calibrator_and_policy_see_all_rows_at_once():
     class Shared(BaseEstimator):
         def fit(self, scores, y):
