@@ -41,10 +41,16 @@ FEW_COLUMNS = 8
 LEAST_SUM = 1e-290
 
 
-def by_blocks(function: CheckedMap, scores: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Return the probabilities that a function gives to rows of scores; None where a score is not finite."""
+def by_blocks(function: CheckedMap, scores: NDArray[np.float64], size: int | None = None) -> NDArray[np.float64] | None:
+    """Return the probabilities that a function gives to rows of scores; None where a score is not finite.
+
+    It is given `size` rows at once, by default a block of them, and all if they are few.
+    """
     proba = np.empty(scores.shape)
-    size = max(len(scores), 1) if scores.size <= FEW_VALUES else block_rows(scores.shape[1])
+    if scores.size <= FEW_VALUES:
+        size = max(len(scores), 1)
+    elif size is None:
+        size = block_rows(scores.shape[1])
     for start in range(0, len(scores), size):
         rows = slice(start, start + size)
         if not function(scores[rows], proba[rows]):

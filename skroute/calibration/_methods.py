@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
-from skroute.calibration._apply import block_rows
 from skroute.calibration._identity import IdentityCalibrator
 from skroute.calibration._per_class import ONE_VS_REST, PerClassCalibrator
 from skroute.calibration._pooled import PooledCalibrator
 from skroute.calibration._scaling import MatrixCalibrator, VectorCalibrator
 from skroute.calibration._scores import fill_unscored, forget_unscored
-from skroute.calibration._softmax import BLOCKS_A_PASS
+from skroute.calibration._softmax import pass_rows
 from skroute.calibration._temperature import TemperatureCalibrator
 
 __all__ = [
@@ -122,7 +121,7 @@ def take_unseen_proba(fitted: Any) -> NDArray[np.float64] | None:
 
 def part_rows(n_columns: int) -> int:
     """Return how many rows of so many columns are calibrated and then routed at once."""
-    a_pass = BLOCKS_A_PASS * block_rows(n_columns)
+    a_pass = pass_rows(n_columns)
     return a_pass * max(min(PASSES, MOST_VALUES // (a_pass * n_columns)), 1)
 
 

@@ -12,6 +12,7 @@ from skroute._rows import are_added_alone, bits_of
 from skroute.calibration._apply import FEW_COLUMNS, FEW_VALUES, Floats, block_rows
 from skroute.calibration._per_class import PerClassCalibrator
 from skroute.calibration._sigmoid import SigmoidCalibrator
+from skroute.calibration._softmax import pass_rows
 from skroute.calibration._temperature import TemperatureCalibrator
 
 __all__ = ["estimates_of"]
@@ -41,7 +42,7 @@ def estimates_of(
     calibrator : object
     scores : ndarray of shape (n_samples, n_classes)
     n_rows : int
-        How many rows are to be estimated at once: whole blocks.
+        How many rows are to be estimated at once: whole passes.
     look : callable, default=nothing
         What is to look at rows that are not estimated before they are calibrated.
 
@@ -79,10 +80,10 @@ class _Rows:
     ) -> None:
         self.calibrator, self.scores, self.write, self.look = calibrator, scores, write, look
         n_samples, n_classes = scores.shape
-        self.size = block_rows(n_classes)
-        # Rows that do not fill a block, if they are few, are calibrated in another way; so is a single row.
+        self.size, self.at_once = block_rows(n_classes), pass_rows(n_classes)
+        # Rows that do not fill a pass, if they are few, are calibrated in another way; so is a single row.
         self.few = FEW_VALUES // n_classes
-        self.n_estimated = (n_samples - 2) // self.size * self.size
+        self.n_estimated = (n_samples - 2) // self.at_once * self.at_once
         self.space = np.empty((n_rows, n_classes), dtype=np.float32)
         self.ones = np.ones(n_classes, dtype=np.float32)
 
@@ -118,12 +119,12 @@ class _Rows:
             column *= total
 
     def exact(self, rows: Any) -> Floats:
-        """Return the probabilities of a slice that begins with a block, or of rows that can be estimated."""
+        """Return the probabilities of a slice that begins with a pass, or of rows that can be estimated."""
         if isinstance(rows, slice):
             self.look(rows)
             consecutive: Floats = self.calibrator.predict_proba(self.scores[rows])
             return consecutive
-        # No block of few rows.
+        # No block of few rows is left over, nor any pass.
         company = np.resize(rows, len(rows) + self.few + 2) if len(rows) % self.size <= self.few else rows
         some: Floats = self.calibrator.predict_proba(self.scores.take(company, axis=0))
         return some[: len(rows)]

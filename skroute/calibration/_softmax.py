@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from skroute.calibration._apply import block_rows
 
 __all__ = [
-    "BLOCKS_A_PASS",
     "blocks",
     "log_softmax",
     "mean_slope",
     "mixed_with_uniform",
+    "pass_rows",
     "row_max",
     "shift_rows",
     "softmax",
@@ -79,9 +79,14 @@ def _parts(
     return [(values, of_row)]
 
 
+def pass_rows(n_columns: int) -> int:
+    """Return how many rows are passed over at once."""
+    return BLOCKS_A_PASS * block_rows(n_columns)
+
+
 def blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
     """Yield slices of rows whose values stay in the cache."""
-    size = BLOCKS_A_PASS * block_rows(n_columns)
+    size = pass_rows(n_columns)
     for start in range(0, n_rows, size):
         yield slice(start, min(start + size, n_rows))
 

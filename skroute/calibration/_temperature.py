@@ -13,7 +13,7 @@ from skroute.calibration._apply import by_blocks, divide_rows
 from skroute.calibration._links import fit_beta
 from skroute.calibration._one_row import MOST_TEMPERED, finite_row, tempered_row
 from skroute.calibration._scores import check_scores, check_training, is_proba, score_matrix
-from skroute.calibration._softmax import blocks, row_max, softmax
+from skroute.calibration._softmax import blocks, pass_rows, row_max, softmax
 from skroute.calibration._summary import ABSENT, CalibrationSummary
 
 __all__ = ["TemperatureCalibrator"]
@@ -145,7 +145,9 @@ class TemperatureCalibrator(BaseEstimator):
         row = finite_row(values, MOST_TEMPERED)
         if row is not None:
             return np.array([tempered_row(row, float(self.floor) if self.from_proba_ else None, self.beta_)])
-        return by_blocks(self._write_powers if self._is_mild() else self._write_softmax, values)
+        write = self._write_powers if self._is_mild() else self._write_softmax
+        # Nothing else has to stay in the cache.
+        return by_blocks(write, values, pass_rows(values.shape[1]))
 
     def _sharpen(self, logits: NDArray[np.float64]) -> None:
         with np.errstate(over="ignore"):

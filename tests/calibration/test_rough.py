@@ -4,8 +4,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from routing.hard_cases import lesson_gates
 
 from skroute.calibration import PerClassCalibrator, SigmoidCalibrator, TemperatureCalibrator
-from skroute.calibration._apply import block_rows
 from skroute.calibration._rough import LEAST_VALUES, estimates_of
+from skroute.calibration._softmax import pass_rows
 from skroute.routing._rough_routes import rough_routes
 
 SIZES = [3, 18, 20, 77, 1000]
@@ -14,7 +14,7 @@ SIZES = [3, 18, 20, 77, 1000]
 def rows_of(n_classes, seed=0, n_rows=None):
     """Return rows of all sorts: flat, peaked, one-hot, uniform, with tiny values and with exact zeros."""
     rng = np.random.default_rng(seed)
-    n_rows = n_rows or 3 * block_rows(n_classes)
+    n_rows = n_rows or 3 * pass_rows(n_classes)
     proba = rng.dirichlet(np.full(n_classes, 1.0), n_rows) ** rng.choice([0.1, 1.0, 3.0, 20.0], (n_rows, 1))
     proba[rng.random(proba.shape) < 0.1] = 0.0
     proba[rng.random(proba.shape) < 0.02] *= 1e-200
@@ -45,7 +45,7 @@ def random_sigmoids(n_classes, seed=0, size=20.0):
 
 def assert_within(calibrator, proba):
     """Assert that estimates are off by no more than they say, and that they do not say so of anything."""
-    size = block_rows(proba.shape[1])
+    size = pass_rows(proba.shape[1])
     estimates = estimates_of(calibrator, proba, 2 * size)
     *parts, tail = estimates.parts()
     assert [part.stop - part.start for part in parts] == [2 * size]
@@ -79,7 +79,7 @@ def test_rough_sigmoids_keep_within_their_bound(size, n_classes):
 @pytest.mark.parametrize("n_classes", SIZES)
 @pytest.mark.parametrize("make", [tempered, lambda n_classes: random_sigmoids(n_classes)], ids=["powers", "sigmoids"])
 def test_rows_that_are_asked_for_are_to_the_last_bit_those_of_all(make, n_classes):
-    calibrator, size = make(n_classes=n_classes), block_rows(n_classes)
+    calibrator, size = make(n_classes=n_classes), pass_rows(n_classes)
     rng = np.random.default_rng(0)
     for extra in (0, 1, 2, 50, size - 1):
         proba = rows_of(n_classes, n_rows=max(4 * size, -(-LEAST_VALUES // n_classes)) + extra)
@@ -95,20 +95,20 @@ def test_rows_that_are_asked_for_are_to_the_last_bit_those_of_all(make, n_classe
 def test_scores_that_are_no_probabilities_are_not_estimated(value):
     proba = rows_of(20)
     proba[7, 3] = value
-    estimates = estimates_of(tempered(), proba, block_rows(20))
+    estimates = estimates_of(tempered(), proba, pass_rows(20))
     first, second, _ = estimates.parts()
     assert estimates.estimate(first) is None
     assert estimates.estimate(second) is not None
 
 
 def test_what_is_not_quicker_or_not_good_enough_is_not_estimated():
-    proba, size = rows_of(20), block_rows(20)
+    proba, size = rows_of(20), pass_rows(20)
     assert estimates_of(tempered(), proba, size) is not None
     assert estimates_of(tempered(), proba[: LEAST_VALUES // 20], size) is None
     for some in (4, 17):
         # The last bit of their sums depends on the rows beside them.
-        assert estimates_of(tempered(n_classes=some), rows_of(some), block_rows(some)) is None
-    assert estimates_of(tempered(n_classes=2), rows_of(2), block_rows(2)) is not None
+        assert estimates_of(tempered(n_classes=some), rows_of(some), pass_rows(some)) is None
+    assert estimates_of(tempered(n_classes=2), rows_of(2), pass_rows(2)) is not None
     assert estimates_of(tempered(beta=3.0), proba, size) is None
     assert estimates_of(tempered(floor=0.0), proba, size) is None
     # Neither the powers nor their inverses leave the range of float32, but their shares do.
@@ -128,7 +128,7 @@ def test_what_is_too_small_for_float32_is_nobodys_business(settings):
     proba = rows_of(20)
     proba[proba == 0.0] = 1e-300
     for calibrator in (tempered(), random_sigmoids(20)):
-        estimates = estimates_of(calibrator, proba, block_rows(20))
+        estimates = estimates_of(calibrator, proba, pass_rows(20))
         part = next(estimates.parts())
         with np.errstate(**settings):
             rough_routes(lesson_gates(20), estimates)
@@ -142,7 +142,7 @@ def test_only_calibrators_of_ours_are_estimated():
     class DerivedSigmoid(SigmoidCalibrator):
         pass
 
-    proba, size = rows_of(20), block_rows(20)
+    proba, size = rows_of(20), pass_rows(20)
     derived = Derived()
     vars(derived).update(vars(tempered()))
     assert estimates_of(derived, proba, size) is None
