@@ -110,6 +110,17 @@ def test_no_rows_make_no_block():
     assert list(top_blocks(np.empty((0, 3)), "proba")) == []
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("n_classes", [2, 5, MOST_COLUMNS, MOST_COLUMNS + 1, 90])
+def test_rows_that_are_known_are_neither_checked_nor_added_up(layout, n_classes):
+    values = LAYOUTS[layout](draw(1703, n_classes, "f4"))
+    assert_same_as_plain(values, pick=[1], known=True)
+    # Nobody asks what they sum to.
+    for block in gathered(values * np.float32(0.5), known=True):
+        assert_array_equal(block.sums, 1.0)
+        assert_array_equal(block.confidence, block.values.max(axis=1))
+
+
 # Space that is lent
 
 

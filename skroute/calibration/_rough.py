@@ -80,10 +80,10 @@ class _Rows:
     ) -> None:
         self.calibrator, self.scores, self.write, self.look = calibrator, scores, write, look
         n_samples, n_classes = scores.shape
-        self.size, self.at_once = block_rows(n_classes), pass_rows(n_classes)
+        self.size, at_once = block_rows(n_classes), pass_rows(n_classes)
         # Rows that do not fill a pass, if they are few, are calibrated in another way; so is a single row.
         self.few = FEW_VALUES // n_classes
-        self.n_estimated = (n_samples - 2) // self.at_once * self.at_once
+        self.n_estimated = (n_samples - 2) // at_once * at_once
         self.space = np.empty((n_rows, n_classes), dtype=np.float32)
         self.ones = np.ones(n_classes, dtype=np.float32)
 

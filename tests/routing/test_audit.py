@@ -286,20 +286,16 @@ def test_defaults_never_warn(n_classes, recwarn):
     assert recwarn.list == []
 
 
-def test_a_warning_of_many_classes_stays_short():
+@pytest.mark.parametrize(
+    ("policy", "value"),
+    [(RoutePolicy(0.1), "0.1"), (RoutePolicy(thresholds={c: 0.1 + c / 1000 for c in range(77)}), "0.1 to 0.176")],
+    ids=["one number", "many numbers"],
+)
+def test_a_warning_of_many_classes_stays_short(policy, value):
     with pytest.warns(DeadGateWarning) as caught:
-        RoutePolicy(0.3).fit(np.eye(150))
+        policy.fit(np.eye(77))
     message = str(caught[0].message)
-    assert "threshold = 0.3" in message
-    assert "(0, 1, 2 and 147 more)" in message
-    assert len(message) < 300
-
-
-def test_a_warning_of_many_numbers_stays_short():
-    with pytest.warns(DeadGateWarning) as caught:
-        RoutePolicy(thresholds={label: 0.1 + label / 1000 for label in range(77)}).fit(np.eye(77))
-    message = str(caught[0].message)
-    assert "threshold = 0.1 to 0.176: margin and entropy already need" in message
+    assert f"threshold = {value}: margin and entropy already need" in message
     assert "(0, 1, 2 and 74 more)" in message
     assert len(message) < 300
 
