@@ -1,6 +1,6 @@
 """What a fit is given: data, parameters and metadata, checked before anything is fitted."""
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -56,12 +56,18 @@ def check_parameters(router: Any, base: Any) -> tuple[Any, bool]:
     is_policy = all(hasattr(policy, name) for name in POLICY_METHODS) and not isinstance(policy, type)
     if policy is not None and not is_policy:
         raise _bad("policy", "a policy, such as RoutePolicy(), or None", policy)
+    _check_n_jobs(router.n_jobs)
     ensemble = not is_frozen(base) if isinstance(router.ensemble, str) else bool(router.ensemble)
     if needs_kernel_columns(base) and (ensemble or share is not None):
         # A model of some rows would need other columns to predict than the caller can know of.
         name, demand = ("ensemble", "False") if ensemble else ("holdout", "None")
         raise _bad(name, f"{demand} with a precomputed kernel", getattr(router, name))
     return calibrator, ensemble
+
+
+def _check_n_jobs(n_jobs: Any) -> None:
+    if n_jobs is not None and not (isinstance(n_jobs, Integral) and int(n_jobs) != 0):
+        raise _bad("n_jobs", "an int other than 0 or None", n_jobs)
 
 
 def _bad(name: str, demand: str, value: Any) -> ValueError:
