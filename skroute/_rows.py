@@ -10,6 +10,7 @@ __all__ = [
     "RANGE_TOLERANCE",
     "SUM_SLACK",
     "SUM_TOLERANCE",
+    "WHOLE_COLUMNS",
     "are_added_alone",
     "bits_of",
     "block_length",
@@ -20,6 +21,7 @@ __all__ = [
     "column_sums",
     "finite_sums",
     "places_of",
+    "reduce_columns",
     "row_sums",
     "two_columns",
 ]
@@ -43,6 +45,8 @@ WORD_BITS = 3
 MANY_FLAGS, LEAST_SET, MOST_SET = 2**15, 0.015, 0.1
 # Up to so many columns these are added, from so many on the rows, one by one.
 FEW_COLUMNS, MANY_COLUMNS = 3, 18
+# Up to so many that were turned stay whole: whatever is done with them is done with one after the other.
+WHOLE_COLUMNS = 4
 CLOSE_TO_ONE = 1e-3
 # Up to so many sums, Python finds the least and the largest before NumPy has begun.
 FEW_SUMS = 64
@@ -160,12 +164,23 @@ def finite_sums(block: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def column_sums(columns: NDArray[np.floating], block: NDArray[np.floating], sums: NDArray[np.float64]) -> None:
-    """Write the `row_sums` of rows that were turned into columns, shape (n_strips, n_columns, n_rows of a strip)."""
+    """Write the `row_sums` of rows that were turned into columns, shape (..., n_columns, n_rows of a strip)."""
+    total = sums if columns.dtype == np.float64 else np.empty(sums.shape, columns.dtype)
     with np.errstate(invalid="ignore", over="ignore"):
-        if columns.dtype == np.float64:
-            np.add.reduce(columns, axis=1, out=sums.reshape(-1, columns.shape[-1]))
-        else:
-            sums[:] = _in_double(np.add.reduce(columns, axis=1).reshape(-1), block)
+        reduce_columns(np.add, columns, total)
+        if total is not sums:
+            sums[:] = _in_double(total, block)
+
+
+def reduce_columns(combine: np.ufunc, columns: NDArray[Any], out: NDArray[Any]) -> None:
+    """Write what columns of strips combine to, one after the other: ``combine.reduce`` along the last axis but one."""
+    if columns.ndim == 2 and 1 < len(columns) <= WHOLE_COLUMNS:
+        # NumPy's own begins with a copy of the first.
+        combine(columns[0], columns[1], out=out)
+        for column in columns[2:]:
+            combine(out, column, out=out)
+    else:
+        combine.reduce(columns, axis=-2, out=out.reshape(*columns.shape[:-2], -1))
 
 
 def _in_double(sums: NDArray[Any], block: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -11,22 +11,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._rows import bits_of, block_length, checked, column_sums, row_sums
+from skroute._rows import WHOLE_COLUMNS, bits_of, block_length, checked, column_sums, reduce_columns, row_sums
 
 __all__ = ["MANY_ROWS", "MOST_PICKED", "TopBlock", "borrowed_space", "strip_length", "top_blocks"]
 
 # Up to so many columns, rows are turned into columns before their largest value is sought: NumPy's reductions of short
 # rows pay for every row. That is done in strips of so many rows, which fit into the nearest cache; as no power of two
-# its columns do not compete for the same places there. Those of up to so many columns are longer.
+# its columns do not compete for the same places there.
 MOST_COLUMNS, STRIP = 24, 400
-LONG_STRIP, MOST_LONG = 800, 4
 # Up to so many, these columns are what is added; more of them are read faster where they lie.
 FEW_COLUMNS = 8
 # From so many rows on, those that no strip is filled with are worth a block of their own.
 MANY_ROWS = 8 * STRIP
 # Values that are looked at several times in turn, while they stay in the cache: those that are turned into columns, and
 # those of long rows, where each turn costs more calls.
-SHORT_PART, LONG_PART = 2**16, 2**18
+SHORT_PART, LONG_PART = 2**17, 2**18
 # Rows of a part of columns: fewer of them leave too little to be read in one go.
 LEAST_PART = 2048
 # Bytes that are lent: as many as the columns of the largest blocks that gates look at, and what is told of their rows.
@@ -169,8 +168,8 @@ def top_blocks(
 
 
 def strip_length(n_classes: int) -> int:
-    """Return how many rows are turned into columns at once."""
-    return LONG_STRIP if n_classes <= MOST_LONG else STRIP
+    """Return how many rows are turned into columns at once, of which a block should hold a multiple."""
+    return 1 if n_classes <= WHOLE_COLUMNS else STRIP
 
 
 class _Scan:
@@ -197,6 +196,8 @@ class _Scan:
             self._by_column(block)
         elif not whole and block.shape[1] * block.itemsize >= LEAST_BYTES and block.flags.c_contiguous:
             self._rows_as_they_lie(block, pick)
+        elif block.shape[1] <= WHOLE_COLUMNS:
+            self._few_columns(block)
         elif block.shape[1] <= MOST_COLUMNS:
             self._short_rows(block)
         else:
@@ -218,16 +219,24 @@ class _Scan:
         self.columns = block.T
         for part in _parts(len(block), max(SHORT_PART // block.shape[1], LEAST_PART)):
             self._add_up(block, part)
-            np.maximum.reduce(bits_of(self.columns[:, part]), axis=0, out=self.largest[part])
+            reduce_columns(np.maximum, bits_of(self.columns[:, part]), self.largest[part])
+
+    def _few_columns(self, block: NDArray[np.floating]) -> None:
+        self.columns = self._room(block.shape[::-1], block.dtype)
+        for part in _parts(len(block), SHORT_PART // block.shape[1]):
+            columns = self.columns[:, part]
+            columns[:] = block[part].T
+            if not self.known:
+                column_sums(columns, block[part], self.sums[part])
+            reduce_columns(np.maximum, bits_of(columns), self.largest[part])
 
     def _short_rows(self, block: NDArray[np.floating]) -> None:
         n_rows, n_classes = block.shape
         strip = strip_length(n_classes)
         strip = strip if n_rows % strip == 0 else n_rows
         self.columns = self._room((n_rows // strip, n_classes, strip), block.dtype)
-        largest = self.largest.reshape(-1, strip)
         few = n_classes <= FEW_COLUMNS
-        for strips in _parts(len(largest), max(SHORT_PART // (strip * n_classes), 1)):
+        for strips in _parts(n_rows // strip, max(SHORT_PART // (strip * n_classes), 1)):
             part = slice(strips.start * strip, strips.stop * strip)
             if not few:
                 # In the order in which they lie, so that they have arrived when they are turned.
@@ -236,7 +245,7 @@ class _Scan:
             turned[:] = block[part].reshape(-1, strip, n_classes).transpose(0, 2, 1)
             if few and not self.known:
                 column_sums(turned, block[part], self.sums[part])
-            np.maximum.reduce(bits_of(turned), axis=1, out=largest[strips])
+            reduce_columns(np.maximum, bits_of(turned), self.largest[part])
 
     def _rows_as_they_lie(self, block: NDArray[np.floating], pick: list[int]) -> None:
         n_rows, n_classes = block.shape

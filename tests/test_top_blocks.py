@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skroute._rows import clean_blocks
-from skroute._top_blocks import LONG_STRIP, MANY_ROWS, MOST_COLUMNS, STRIP, borrowed_space, strip_length, top_blocks
+from skroute._rows import WHOLE_COLUMNS, clean_blocks
+from skroute._top_blocks import MANY_ROWS, MOST_COLUMNS, STRIP, borrowed_space, strip_length, top_blocks
 
 LAYOUTS = {
     "C": np.ascontiguousarray,
@@ -56,7 +56,7 @@ def assert_same_as_plain(values, **options):
 def test_blocks_say_what_numpy_says(layout, dtype, n_classes):
     values = LAYOUTS[layout](draw(1703, n_classes, dtype))
     before = values.copy()
-    for n_rows in (None, STRIP, LONG_STRIP, 1000):
+    for n_rows in (None, STRIP, 1000):
         for whole in (True, False):
             assert_same_as_plain(values, n_rows=n_rows, pick=[n_classes - 1, 0], whole=whole)
     assert_same_as_plain(values[:9], n_rows=1)
@@ -64,7 +64,15 @@ def test_blocks_say_what_numpy_says(layout, dtype, n_classes):
     assert_array_equal(values, before)
 
 
-@pytest.mark.parametrize("n_classes", [3, 20])
+@pytest.mark.parametrize("n_classes", [2, WHOLE_COLUMNS])
+@pytest.mark.parametrize("n_rows", [1, 800, MANY_ROWS + 1, 100_001])
+def test_few_columns_are_turned_in_one_piece(n_classes, n_rows):
+    (block,) = top_blocks(draw(n_rows, n_classes), "proba", n_rows=n_rows)
+    assert block.columns.shape == (n_classes, n_rows)
+    assert block.columns.flags.c_contiguous
+
+
+@pytest.mark.parametrize("n_classes", [5, 20])
 @pytest.mark.parametrize("extra", [-1, 0, 1, None])
 def test_many_rows_fill_strips_and_the_rest_follows(n_classes, extra):
     values = draw(MANY_ROWS + (strip_length(n_classes) if extra is None else extra), n_classes)

@@ -20,7 +20,7 @@ from skroute._top_blocks import MOST_COLUMNS, MOST_PICKED, TopBlock, borrowed_sp
 from skroute.routing._cut_points import HALF, MOST_SUM, entropy_cuts, margin_cuts
 from skroute.routing._few_rows import few_routes
 from skroute.routing._gates import CLARIFY, ESCALATE, ROUTES, SLACK, WATCH, Gates
-from skroute.routing._rough_entropy import entropy_tolerance, rough_entropy
+from skroute.routing._rough_entropy import collision_entropy, entropy_tolerance, rough_entropy
 from skroute.routing._signals import BLOCK_CELLS, entropy_signal
 
 __all__ = ["NAMES", "Kernel", "fast_routes", "margin_of", "routes_of_parts"]
@@ -30,9 +30,11 @@ FEW_CELLS = 10_000
 FEW_ROWS = 1200
 # Values and rows in a block: few enough for the cache, enough to outweigh some sixty calls of NumPy. Long rows are not
 # copied, so that more of them are.
-CELLS, LONG_CELLS, MOST_ROWS = 1 << 19, 1 << 20, 64_800
+CELLS, LONG_CELLS, MOST_ROWS = 1 << 19, 1 << 20, 80_000
 # Beyond one watched class, and one more for so many classes, all columns are compared at once.
 SPARSE = 8
+# From so many classes on, a bound on the entropy is asked for before the entropy: one logarithm a row, not one a value.
+LONG_ROWS = 200
 NAMES = np.array(ROUTES)
 
 
@@ -127,6 +129,8 @@ class Kernel:
         tolerance = entropy_tolerance(self.n_classes)
         self.pass_levels = self.max_entropy - tolerance, self.max_entropy + tolerance
         self.escalate_levels = self.escalate_entropy - tolerance, self.escalate_entropy + tolerance
+        levels = [level for level in (self.max_entropy, self.escalate_entropy) if level < math.inf]
+        self.highest = max(levels, default=None)
         # Where the share of doubtful rows is larger, measuring all costs less than picking them.
         self.most_picked = (self.n_classes + 5) / (self.n_classes + 32)
         self._set_levels(dtype)
@@ -140,6 +144,7 @@ class Kernel:
         # passes all gates.
         self.least = _at_least(np.maximum(gates.thresholds, max(entropy_low, margin_low)), dtype)
         self.sure = max(entropy_sure, self.margin_sure)
+        self.may_be_close = bool(self.least.min() < self.margin_sure)
         levels, counts = np.unique(self.least, return_counts=True)
         self.common = levels[counts.argmax()]
         self.exceptions: list[int] = np.flatnonzero(self.least != self.common).tolist()
@@ -164,7 +169,9 @@ class Kernel:
             self.picked = self.few_watched
         # Whether two classes may share the largest value of a row that passes.
         self.tied = bool(self.least.min() <= HALF)
-        self.holds_back = self.gates.watch_order == "before" and self.watched.size > 0
+        # Where a class reaches its `least`, not enough may be left for the watch of another.
+        reaches = self.watched.size > 0 and self.watch.min() + self.least.min() <= MOST_SUM
+        self.holds_back = self.gates.watch_order == "before" and bool(reaches)
 
     def decide(self, block: TopBlock) -> NDArray[np.int8]:
         """Return the codes of the routes of checked rows."""
@@ -174,20 +181,21 @@ class Kernel:
         passes = self._passes(block)
         escalates = confidence < self.escalates
         undecided = confidence < self.settled
-        undecided &= ~escalates
+        # Of flags, "greater" says that the first is set and the second is not.
+        np.greater(undecided, escalates, out=undecided)
         # A row takes the first route that holds, which is the one with the least code: arithmetic on codes does not
         # wait for the outcome of every row, as a choice would.
         route = np.subtract(np.int8(CLARIFY), (CLARIFY - ESCALATE) * escalates.view(np.int8))
         if self.watched.size:
             fired, elsewhere = self._watches(block, passes)
             np.minimum(route, np.subtract(np.int8(CLARIFY), (CLARIFY - WATCH) * fired.view(np.int8)), out=route)
-            undecided &= ~fired
-            if self.holds_back:
-                passes &= ~elsewhere
+            np.greater(undecided, fired, out=undecided)
+            if elsewhere is not None:
+                np.greater(passes, elsewhere, out=passes)
         auto = confidence >= self.sure
         auto &= passes
         undecided |= passes
-        undecided &= ~auto
+        np.greater(undecided, auto, out=undecided)
         np.multiply(route, ~auto, out=route)
         if block.columns is not None and np.count_nonzero(undecided) > self.most_picked * len(route):
             strips = block.columns.reshape(-1, self.n_classes, block.columns.shape[-1])
@@ -195,8 +203,8 @@ class Kernel:
         doubtful, size = places_of(undecided), max(CELLS // self.n_classes, 1)
         for start in range(0, len(doubtful), size):
             rows = doubtful[start : start + size]
-            values = self._take(block.values, rows)
-            entropy = self._entropy(values.T[np.newaxis] if self.by_column else values, block.sums.take(rows))
+            values = _take(block.values if block.columns is None or block.columns.ndim > 2 else block.columns.T, rows)
+            entropy = self._entropy(values.T[np.newaxis] if _by_column(values) else values, block.sums.take(rows))
             route[rows] = self._settle(values, entropy, confidence.take(rows), passes.take(rows), route.take(rows))
         return route
 
@@ -214,32 +222,40 @@ class Kernel:
                 passes &= ((column < self.common) | (column >= level)).reshape(-1)
         return passes
 
-    def _watches(self, block: TopBlock, passes: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return for which rows a watch fired, and which of those that pass it holds back if any may."""
+    def _watches(
+        self, block: TopBlock, passes: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
+        """Return for which rows a watch fired, and which of those that pass it holds back, if it may hold back any."""
         if not self.few_watched:
             on_top: NDArray[np.bool_] = block.confidence >= self.watch.take(block.top)
             if self.only_top:
-                return on_top, on_top
+                return on_top, None
             count = self._count(block, self.watch)
-            return count > 0, count > on_top.view(np.int8)
-        fired, elsewhere = np.zeros((2, len(block.values)), dtype=bool)
-        for c in self.few_watched:
+            return count > 0, count > on_top.view(np.int8) if self.holds_back else None
+        fires = [(block.column(c) >= self.watch[c]).reshape(-1) for c in self.few_watched]
+        elsewhere = self._elsewhere(block, passes, fires) if self.holds_back else None
+        for others in fires[1:]:
+            fires[0] |= others
+        return fires[0], elsewhere
+
+    def _elsewhere(
+        self, block: TopBlock, passes: NDArray[np.bool_], fires: list[NDArray[np.bool_]]
+    ) -> NDArray[np.bool_]:
+        """Return for which rows that pass one of the few watches fired on a class that is not on top."""
+        elsewhere = np.zeros(len(block.values), dtype=bool)
+        for c, fired in zip(self.few_watched, fires, strict=True):
             column = block.column(c)
-            fires = (column >= self.watch[c]).reshape(-1)
-            fired |= fires
-            if not self.holds_back:
-                continue
             below = (column < block.confidence.reshape(column.shape)).reshape(-1)
-            below &= fires
+            below &= fired
             elsewhere |= below
             if self.tied:
                 # Where it fires and is not below the largest, an earlier column may hold the same.
-                fires ^= below
-                fires &= passes
-                fires &= block.confidence <= HALF
-                rows = np.flatnonzero(fires)
-                elsewhere[rows] |= self._take(block.values, rows).argmax(axis=1) != c
-        return fired, elsewhere
+                level = np.greater(fired, below)
+                level &= passes
+                level &= block.confidence <= HALF
+                rows = np.flatnonzero(level)
+                elsewhere[rows] |= _take(block.values, rows).argmax(axis=1) != c
+        return elsewhere
 
     def _count(self, block: TopBlock, watch: NDArray[np.floating]) -> NDArray[np.integer]:
         """Return for how many classes a watch at these levels fires."""
@@ -249,15 +265,17 @@ class Kernel:
         count: NDArray[np.integer] = np.add.reduce(fires, axis=axis, dtype=dtype)
         return count.reshape(-1)
 
-    def _take(self, block: NDArray[np.floating], rows: NDArray[np.intp]) -> NDArray[np.floating]:
-        """Return some rows: by columns, or one after the other, whichever is quicker."""
-        if not self.by_column:
-            return block.take(rows, axis=0)
-        return block.T.take(rows, axis=1).T if self.n_classes <= MOST_COLUMNS else block[rows]
-
     def _entropy(self, values: NDArray[np.floating], sums: NDArray[np.float64]) -> NDArray[np.float32] | None:
-        """Return rough entropies, if any gate asks for them."""
-        return rough_entropy(values, sums) if min(self.max_entropy, self.escalate_entropy) < math.inf else None
+        """Return rough entropies, if any gate asks for them; of a row that is over all levels, less may be told."""
+        if self.highest is None:
+            return None
+        if self.n_classes < LONG_ROWS or values.ndim > 2:
+            return rough_entropy(values, sums)
+        entropy = collision_entropy(values, sums)
+        open_rows = np.flatnonzero(entropy < self.highest)
+        if open_rows.size:
+            entropy[open_rows] = rough_entropy(values.take(open_rows, axis=0), sums.take(open_rows))
+        return entropy
 
     def _settle(
         self,
@@ -268,9 +286,10 @@ class Kernel:
         route: NDArray[np.int8],
     ) -> NDArray[np.int8]:
         """Return the routes of rows that confidence need not decide, given those that they take by it."""
-        close = np.flatnonzero(passes & (confidence < self.margin_sure))
-        if close.size:
-            passes[close] = margin_of(self._take(values, close)) >= self.margin
+        if self.may_be_close:
+            close = np.flatnonzero(passes & (confidence < self.margin_sure))
+            if close.size:
+                passes[close] = margin_of(_take(values, close)) >= self.margin
         if entropy is not None:
             within, escalates = self._entropy_gates(values, entropy)
             passes &= within
@@ -292,7 +311,7 @@ class Kernel:
             # Sums along columns add one column after the other, sums along rows, and of a single row, in pairs. So that
             # the last bit is that of the plain code too, a row of columns is measured in company.
             company = np.append(rows, rows[:1]) if self.by_column else rows
-            some = self._take(values, company).astype(np.float64, order="F" if self.by_column else "C")
+            some = _take(values, company).astype(np.float64, order="F" if self.by_column else "C")
             exact = entropy_signal(some)[: rows.size]
             within[rows], escalates[rows] = exact <= self.max_entropy, exact >= self.escalate_entropy
         return within, escalates
@@ -300,10 +319,9 @@ class Kernel:
 
 def _kernel_for(gates: Gates, values: NDArray[np.floating]) -> Kernel:
     """Return the kernel for the gates and for matrices like this one, made anew only if it is not remembered."""
-    # Whether a copy that keeps the layout, as the plain code takes one, has columns that lie in one piece.
-    by_column = abs(values.strides[0]) < abs(values.strides[1])
     numbers = (gates.margin, gates.max_entropy, gates.escalate_entropy, gates.watch_order)
-    return _remembered_kernel(gates.thresholds.tobytes(), gates.watch.tobytes(), numbers, values.dtype, by_column)
+    layout = values.dtype, _by_column(values)
+    return _remembered_kernel(gates.thresholds.tobytes(), gates.watch.tobytes(), numbers, *layout)
 
 
 @lru_cache(maxsize=16)
@@ -311,6 +329,18 @@ def _remembered_kernel(
     thresholds: bytes, watch: bytes, numbers: tuple[Any, ...], dtype: np.dtype[np.floating], by_column: bool
 ) -> Kernel:
     return Kernel(Gates(np.frombuffer(thresholds), np.frombuffer(watch), *numbers), dtype, by_column)
+
+
+def _by_column(values: NDArray[Any]) -> bool:
+    """Return whether a copy that keeps the layout, as the plain code takes one, has columns that lie in one piece."""
+    return abs(values.strides[0]) < abs(values.strides[1])
+
+
+def _take(values: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
+    """Return some rows: by columns, or one after the other, whichever is quicker."""
+    if not _by_column(values):
+        return values.take(rows, axis=0)
+    return values.T.take(rows, axis=1).T if values.shape[1] <= MOST_COLUMNS else values[rows]
 
 
 def margin_of(block: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -82,7 +82,8 @@ class _RoughKernel(Kernel):
     def __init__(self, gates: Gates, error: float) -> None:
         super().__init__(gates, np.dtype(np.float32), by_column=False)
         self.error = error
-        # With every p off by e p at most, sum p log p is off by e times itself, at most e log K, and by e (1 + e).
+        # With every p off by e p at most, sum p log p is off by e times itself, at most e log K, and by e (1 + e). The
+        # logarithm of sum p^2, which is asked for only of long rows, is off by 2 e, which over log K is less.
         self.near_entropy = entropy_tolerance(self.n_classes) + error * (1.0 + 1.5 / math.log(self.n_classes))
         # Levels are rounded to float32 themselves.
         self.low, self.high = 1.0 - error - 1e-6, 1.0 + error + 1e-6
@@ -137,8 +138,8 @@ class _RoughKernel(Kernel):
         route: NDArray[np.int8],
     ) -> NDArray[np.int8]:
         near = np.zeros(len(route), dtype=bool)
-        close = np.flatnonzero(passes & (confidence < self.margin_sure))
-        if close.size:
+        if self.may_be_close:
+            close = np.flatnonzero(passes & (confidence < self.margin_sure))
             margin = margin_of(values.take(close, axis=0))
             passes[close] = margin >= self.margin
             near[close] = np.abs(margin - self.margin) <= 2.0 * self.error

@@ -14,7 +14,7 @@ from skroute._rows import check_rows, row_sums
 from skroute.routing import _gate_kernel
 from skroute.routing._gate_kernel import fast_routes
 from skroute.routing._gates import ROUTES, SLACK, Gates
-from skroute.routing._rough_entropy import entropy_tolerance, rough_entropy
+from skroute.routing._rough_entropy import collision_entropy, entropy_tolerance, rough_entropy
 from skroute.routing._signals import measure
 
 FORMS = [("f4", "C"), ("f4", "F"), ("f8", "C"), ("f8", "F")]
@@ -71,6 +71,24 @@ def test_routes_are_those_of_the_plain_code_where_few_thresholds_differ(n_classe
         for order in WATCH_ORDERS:
             assert_same_routes(lesson_gates(n_classes, thresholds=thresholds, watch_order=order), proba)
         assert_same_routes(lesson_gates(n_classes, thresholds=thresholds, margin=None, max_entropy=None), proba)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize("n_classes", [3, 9, 30])
+@pytest.mark.parametrize("most", [1.0, 1.004, 1.0049, 1.006])
+def test_a_watch_holds_back_what_leaves_just_enough_for_it(n_classes, most, form):
+    """Rows may sum to a little more than one, so that one class reaches .8 and another more than .2."""
+    proba = np.zeros((3000, n_classes))
+    proba[:, 1], proba[:, 2] = 0.8, np.linspace(0.19, 0.205, len(proba))
+    proba[:, 0] = np.maximum(1.0 - proba.sum(axis=1), 0.0)
+    proba = np.asarray(proba, dtype=form[0], order=form[1])
+    numbers = {"margin": None, "max_entropy": None, "escalate_entropy": None, "watch_order": "before"}
+    watch = np.full(n_classes, np.inf)
+    watch[2] = most - 0.8
+    gates = Gates(thresholds=np.full(n_classes, 0.8), watch=watch, **numbers)
+    assert_same_routes(gates, proba)
+    held_back = "watch" in fast_routes(gates, proba)
+    assert held_back == (most <= 1.005)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
@@ -222,6 +240,33 @@ def test_rough_entropies_keep_far_within_their_bound(n_classes, form, turned):
     proba = np.asarray(hard_rows(n_classes, np.random.default_rng(6)), dtype=form[0], order=form[1])
     off = np.abs(rough_entropy(proba.T[np.newaxis] if turned else proba, row_sums(proba)) - measure(proba).entropy)
     assert off.max() < 0.5 * entropy_tolerance(n_classes)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("n_classes", [2, 77, 1000, 5000])
+def test_no_entropy_is_under_that_of_order_two(n_classes, dtype):
+    proba = hard_rows(n_classes, np.random.default_rng(6)).astype(dtype)
+    share = proba.astype(np.float64) / proba.sum(axis=1, dtype=np.float64, keepdims=True)
+    found = collision_entropy(proba, row_sums(proba))
+    half = 0.5 * entropy_tolerance(n_classes)
+    np.testing.assert_allclose(found, -np.log((share**2).sum(axis=1)) / math.log(n_classes), rtol=0, atol=half)
+    assert (found <= measure(proba).entropy + half).all()
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("spread", [0.0, 1e-6, 0.1, 2.0])
+def test_rows_whose_two_entropies_are_about_a_level_fall_as_the_plain_code_lets_them(spread, dtype):
+    """Of atoms of the same size the two are equal; of others the level may lie between them."""
+    rng = np.random.default_rng(0)
+    proba = np.zeros((2000, 300))
+    for row in proba:
+        n_atoms = 80 if spread < 0.1 else rng.integers(40, 120)
+        row[rng.permutation(300)[:n_atoms]] = np.exp(spread * rng.normal(size=n_atoms))
+    proba = (proba / proba.sum(axis=1, keepdims=True)).astype(dtype)
+    entropy = np.sort(measure(proba).entropy)
+    for max_entropy, escalate_entropy in [(0.45, entropy[1000]), (entropy[1000], 0.9), (entropy[500], entropy[1500])]:
+        gates = {"max_entropy": max_entropy, "escalate_entropy": escalate_entropy, "thresholds": np.full(300, 0.01)}
+        assert_same_routes(lesson_gates(300, margin=None, **gates), proba)
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
