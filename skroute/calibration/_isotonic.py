@@ -97,9 +97,8 @@ class IsotonicCalibrator(OneClassCalibrator):
     def map_all(cls, calibrators: Sequence[Self], n_rows: int) -> Map:
         """Return how so many rows of scores, with a column for each calibrator, are calibrated, block by block."""
         knots = [(one.scores_, one.proba_) for one in calibrators]
-        if IsotonicTable.pays(knots, n_rows):
-            return IsotonicTable(knots, n_rows).write
-        return super().map_all(calibrators, n_rows)
+        table = IsotonicTable.for_rows(knots, n_rows)
+        return super().map_all(calibrators, n_rows) if table is None else table.write
 
     def of_score(self, score: float) -> float:
         """Return the probability of one finite score."""

@@ -13,6 +13,7 @@ equal width between the first and the last knot of their column.
 """
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from skroute._rows import bits_of, places_of
 from skroute.calibration._apply import spread_rows
 
-__all__ = ["IsotonicTable"]
+__all__ = ["IsotonicTable", "table_size"]
 
 Knots = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -54,14 +55,15 @@ class IsotonicTable:
         Of each column: ascending x, and the values there.
     n_rows : int
         How many rows are to come.
+    octaves, n_bits : int
+        Octaves below 1 with cells of their own, and bits of the fraction that tell them apart: from `table_size`.
     """
 
-    def __init__(self, knots: Sequence[Knots], n_rows: int) -> None:
+    def __init__(self, knots: Sequence[Knots], n_rows: int, octaves: int, n_bits: int) -> None:
         n_columns = len(knots)
         self.by_bits = all(x[0] >= 0.0 and x[-1] <= 1.0 for x, _ in knots)
-        self.n_bits = _n_bits(knots, n_rows)
+        self.n_bits = n_bits
         self.mirrored = self.by_bits and n_columns <= FEW_COLUMNS
-        octaves = _octaves(knots)
         self.shift, self.least_near = FRACTION_BITS - self.n_bits, 2.0**-octaves
         ends = np.array([0.0, 0.5 if self.mirrored else 1.0]) + self.least_near
         base, last = (int(bits) >> self.shift for bits in ends.view(np.int64))
@@ -78,11 +80,13 @@ class IsotonicTable:
         self._set_lines(knots)
         self._set_cells(np.array([len(x) for x, _ in knots]))
 
-    @staticmethod
-    def pays(knots: Sequence[Knots], n_rows: int) -> bool:
-        """Return whether so many rows are worth a table."""
-        enough = n_rows >= LEAST_ROWS and n_rows * len(knots) >= LEAST_VALUES
-        return enough and _n_bits(knots, n_rows) >= LEAST_BITS
+    @classmethod
+    def for_rows(cls, knots: Sequence[Knots], n_rows: int) -> Self | None:
+        """Return the table, or None where so many rows are not worth one."""
+        if n_rows < LEAST_ROWS or n_rows * len(knots) < LEAST_VALUES:
+            return None
+        octaves, n_bits = table_size(knots, n_rows)
+        return cls(knots, n_rows, octaves, n_bits) if n_bits >= LEAST_BITS else None
 
     def write(self, values: NDArray[np.float64], result: NDArray[np.float64]) -> None:
         """Write the functions of finite values, shape (n, n_columns), to `result`."""
@@ -181,15 +185,25 @@ class IsotonicTable:
         last += np.repeat(np.arange(len(n_knots)), self.n_cells)
         self.last = last.astype(np.int32)
         self.line = self.last - held.astype(np.int32)
+        self.value = self._flat_values(held, n_knots, cells)
+        # Where several knots are, as a negative number.
+        np.invert(self.line, out=self.line, where=held > 1)
+
+    def _flat_values(
+        self, held: NDArray[np.intp], n_knots: NDArray[np.intp], cells: NDArray[np.int64]
+    ) -> NDArray[np.float64] | None:
+        """Return the value of every cell on which a function is flat, NaN for others; None where too few are flat."""
+        is_flat = self.rise == 0.0
+        # The outer two of each column always are.
+        if np.count_nonzero(is_flat) <= 2 * len(n_knots):
+            return None
         flat = held == 0
-        flat &= (self.rise == 0.0).take(self.line)
+        flat &= is_flat.take(self.line)
         ends = np.cumsum(n_knots)
         outer = np.stack([cells.take(ends - n_knots), cells.take(ends - 1)])
         n_between = np.diff(outer, axis=0).sum()
         n_flat = np.diff(np.cumsum(flat).take(outer), axis=0).sum()
-        self.value = np.where(flat, self.height.take(self.line), np.nan) if n_flat >= LEAST_FLAT * n_between else None
-        # Where several knots are, as a negative number.
-        np.invert(self.line, out=self.line, where=held > 1)
+        return np.where(flat, self.height.take(self.line), np.nan) if n_flat >= LEAST_FLAT * n_between else None
 
     def _search(
         self, values: NDArray[np.float64], cells: NDArray[np.int64], line: NDArray[np.intp]
@@ -210,17 +224,17 @@ class IsotonicTable:
         return low
 
 
-def _n_bits(knots: Sequence[Knots], n_rows: int) -> int:
-    """Return how many bits of the fraction there is room and need for."""
+def table_size(knots: Sequence[Knots], n_rows: int) -> tuple[int, int]:
+    """Return how many octaves get cells, and how many bits of the fraction there is room and need for."""
     room = min(n_rows // VALUES_A_CELL, MOST_CELLS // len(knots))
     if room >> LEAST_BITS <= LEAST_OCTAVES:
         # In particular one row, for which all that follows would take too long.
-        return 0
-    octaves = _octaves(knots) + 1
+        return LEAST_OCTAVES, 0
+    octaves = _octaves(knots)
     is_flat = np.diff(np.concatenate([y for _, y in knots])) == 0.0
     cells = CELLS_A_STEP if np.count_nonzero(is_flat) >= LEAST_STEPS * is_flat.size else CELLS_A_SLOPE
-    need = max(cells * max(len(x) for x, _ in knots), octaves << FEW_BITS)
-    return min(int(np.log2(max(min(room, need) // octaves, 1))), MOST_BITS)
+    need = max(cells * max(len(x) for x, _ in knots), (octaves + 1) << FEW_BITS)
+    return octaves, min(int(np.log2(max(min(room, need) // (octaves + 1), 1))), MOST_BITS)
 
 
 def _octaves(knots: Sequence[Knots]) -> int:

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from strategies import unhurried
 
 from skroute.calibration import IsotonicCalibrator, PerClassCalibrator
-from skroute.calibration._isotonic_table import FEW_COLUMNS, IsotonicTable
+from skroute.calibration._isotonic_table import FEW_COLUMNS, IsotonicTable, table_size
 
 # Powers of two, their neighbours, the ends of cells, and what no cell can tell apart.
 SPECIAL = [0.0, -0.0, 1.0, 0.5, 0.25, 2.0**-20, 2.0**-21, 2.0**-60, 5e-324, 1.0 - 2.0**-20, 1.0 - 2.0**-53, 0.75]
@@ -43,7 +43,7 @@ def near(rng, knots, n_rows):
 
 def assert_interpolates(knots, values, n_rows=100_000):
     """Assert the table made for so many rows to give what a search gives."""
-    table = IsotonicTable(knots, n_rows)
+    table = IsotonicTable(knots, n_rows, *table_size(knots, n_rows))
     found = np.full(values.shape, np.nan)
     for start in range(0, len(values), 999):
         table.write(values[start : start + 999], found[start : start + 999])
@@ -88,7 +88,7 @@ def test_many_rows_are_calibrated_like_one_at_a_time(n_classes, order):
     fitted = PerClassCalibrator("isotonic").fit(proba[:4000], y[:4000])
     fast = fitted.predict_proba(np.asarray(proba, order=order))
     slow = np.concatenate([fitted.predict_proba(proba[i : i + 1]) for i in range(0, 30_000, 100)])
-    assert IsotonicTable.pays([(one.scores_, one.proba_) for one in fitted.calibrators_], len(proba))
+    assert IsotonicTable.for_rows([(one.scores_, one.proba_) for one in fitted.calibrators_], len(proba)) is not None
     assert_allclose(fast[::100], slow, rtol=0, atol=1e-12)
 
 
@@ -103,12 +103,12 @@ def test_flat_cells_are_read_and_others_are_not(n_columns, scale):
         x = scale * np.column_stack([edges[:-1], edges[1:] - 1e-9]).ravel()
         knots.append((x, np.repeat(np.sort(rng.random(30)), 2)))
     sloped = [(x, np.linspace(0.1, 0.9, len(x))) for x, _ in knots]
-    assert IsotonicTable(knots, 100_000).value is not None
-    assert IsotonicTable(sloped, 100_000).value is None
+    assert IsotonicTable.for_rows(knots, 100_000).value is not None
+    assert IsotonicTable.for_rows(sloped, 100_000).value is None
     for functions in (knots, sloped):
         assert_interpolates(functions, near(rng, functions, 3000))
 
 
 def test_few_rows_are_searched():
     fitted = [IsotonicCalibrator().fit([0.1, 0.4, 0.9], [0, 1, 1])]
-    assert not IsotonicTable.pays([(one.scores_, one.proba_) for one in fitted], 500)
+    assert IsotonicTable.for_rows([(one.scores_, one.proba_) for one in fitted], 500) is None
