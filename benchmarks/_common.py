@@ -42,8 +42,11 @@ def rounds(calls: dict[str, Call], n_rounds: int) -> dict[str, list[float]]:
     """Return the seconds of every call in every round.
 
     All calls run once in each round, in an order that turns, so that a busy neighbour slows all of them alike; ratios
-    are taken within a round. One round ahead, not counted, fills caches and loads what is imported late.
+    are taken within a round. There are at least `n_rounds`, and so many that each call takes every place in the order
+    as often: what ran before may leave memory that is quicker to get. One round ahead, not counted, fills caches and
+    loads what is imported late.
     """
+    n_rounds = -(-n_rounds // len(calls)) * len(calls)
     for call in calls.values():
         call()
     # What is loaded by now need not be looked through before every call.

@@ -15,7 +15,7 @@ HEADS = {
     True: ("case / unit", "times as long", "least-largest", "goal", "reached", "ours ms", "unit ms", "MB", "unit MB"),
 }
 READING = """\
-Ratios are those of medians, from {n_rounds} rounds (more where a call is short) in which all peers take turns; beside
+Ratios are those of medians, from at least {n_rounds} rounds in which all peers take turns; beside
 them the least and the largest ratio within a round. Gates of few rows, tables and isotonic fits that take no more than
 a few milliseconds are timed several at once, on both sides. A goal in brackets is one to stretch for. Linear algebra
 runs in one thread. MB is the most that is held at once beyond the inputs; for gates and calibration beyond the result
