@@ -354,7 +354,7 @@ def warn_of_dead_gates(audit: PolicyAudit, chosen: Container[str], named: Contai
     reasons = "; ".join(reason for gates in groups.values() for reason in _reasons(gates))
     warnings.warn(
         f"With {audit.n_classes} classes these numbers, each with the others as they are, can never change a route "
-        f"({reasons}). See audit() for the bounds of every gate.",
+        f"({reasons}). Change them or the gates named, or leave them out; audit() has the bounds of every gate.",
         DeadGateWarning,
         stacklevel=3,
     )
@@ -369,7 +369,10 @@ def _reasons(gates: list[GateAudit]) -> list[str]:
     if len(owners) > MOST_NAMED:
         span = f"{min(gate.value for gate in gates):g} to {max(gate.value for gate in gates):g}"
         owners = {span: [label for labels in owners.values() for label in labels]}
-    return [
-        f"{gates[0].gate} = {value}: {gates[0].note}" + (f" ({listed(labels, MOST_NAMED)})" if labels else "")
-        for value, labels in owners.items()
-    ]
+    return [f"{gates[0].gate} = {value}{_of(labels)}: {gates[0].note}" for value, labels in owners.items()]
+
+
+def _of(labels: list[str]) -> str:
+    if not labels:
+        return ""
+    return f" of class{'es' if len(labels) > 1 else ''} {listed(labels, MOST_NAMED)}"
