@@ -26,8 +26,8 @@ from skroute.routing._signals import BLOCK_CELLS, entropy_signal
 __all__ = ["NAMES", "Kernel", "fast_routes", "margin_of", "routes_of_parts"]
 
 # Up to so many values, finding the few rows that need more costs more than measuring all.
-FEW_CELLS = 10_000
-FEW_ROWS = 1200
+FEW_CELLS = 20_000
+FEW_ROWS = 1600
 # Values and rows in a block: few enough for the cache, enough to outweigh some sixty calls of NumPy. Long rows are not
 # copied, so that more of them are.
 CELLS, LONG_CELLS, MOST_ROWS = 1 << 19, 1 << 20, 80_000
