@@ -106,7 +106,7 @@ def checked(
         least, most = min(few, default=1.0), max(few, default=1.0)
     else:
         least, most = np.minimum.reduce(sums), np.maximum.reduce(sums)
-    if least < 1.0 - SUM_SLACK or most > 1.0 + SUM_SLACK:
+    if not (least >= 1.0 - SUM_SLACK and most <= 1.0 + SUM_SLACK):
         _refuse(values, name)
     if within:
         return block
@@ -180,6 +180,8 @@ def reduce_columns(combine: np.ufunc, columns: NDArray[Any], out: NDArray[Any]) 
         for column in columns[2:]:
             combine(out, column, out=out)
     else:
+        # Not from the last to the first: NumPy 2.0 leaves one out.
+        columns = columns[..., ::-1, :] if columns.strides[-2] < 0 else columns
         combine.reduce(columns, axis=-2, out=out.reshape(*columns.shape[:-2], -1))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skroute._rows import MANY_FLAGS, check_rows, column_sums, places_of, row_sums
+from skroute._rows import MANY_FLAGS, check_rows, column_sums, places_of, reduce_columns, row_sums
 
 
 @pytest.mark.parametrize("n", [0, 1, 800, MANY_FLAGS, MANY_FLAGS + 3])
@@ -52,6 +52,17 @@ def test_sums_of_float32_close_to_one_are_close_to_those_of_float64(n_columns, o
     assert_allclose(row_sums(values), values.sum(axis=1, dtype=np.float64), atol=n_columns * 2.0**-24)
     values[7, 1] = np.nan
     assert np.isnan(row_sums(values)[7])
+
+
+@pytest.mark.parametrize("combine", [np.add, np.maximum])
+@pytest.mark.parametrize("n_columns", [1, 2, 3, 4, 5, 40])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_columns_are_combined_wherever_they_lie(combine, n_columns, backwards):
+    columns = np.random.default_rng(0).random((n_columns, 700))
+    columns = columns[::-1].copy()[::-1] if backwards else columns
+    out = np.empty(700)
+    reduce_columns(combine, columns, out)
+    assert_allclose(out, combine.reduce(columns, axis=0), rtol=1e-14)
 
 
 PERCENT, SCORES, ROUNDED = "; these look like percentages", "; these look like scores", "; divide each row by its sum"

@@ -12,6 +12,7 @@ LAYOUTS = {
     "F": np.asfortranarray,
     "every other row": lambda values: np.repeat(values, 2, axis=0)[::2],
     "every other column": lambda values: np.repeat(values, 2, axis=1)[:, ::2],
+    "columns backwards": lambda values: np.asfortranarray(values[:, ::-1])[:, ::-1],
     "backwards": lambda values: np.ascontiguousarray(values[::-1])[::-1],
 }
 
