@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 from skroute._rows import WHOLE_COLUMNS, bits_of, block_length, checked, column_sums, reduce_columns, row_sums
 
-__all__ = ["MANY_ROWS", "MOST_PICKED", "TopBlock", "borrowed_space", "strip_length", "top_blocks"]
+__all__ = [
+    "MANY_ROWS",
+    "MOST_PICKED",
+    "TopBlock",
+    "are_reduced_in_place",
+    "borrowed_space",
+    "strip_length",
+    "top_blocks",
+]
 
 # Up to so many columns, rows are turned into columns before their largest value is sought: NumPy's reductions of short
 # rows pay for every row. That is done in strips of so many rows, which fit into the nearest cache; as no power of two
@@ -172,6 +180,11 @@ def strip_length(n_classes: int) -> int:
     return 1 if n_classes <= WHOLE_COLUMNS else STRIP
 
 
+def are_reduced_in_place(values: NDArray[np.floating], whole: bool) -> bool:
+    """Return whether the largest value of each row is found where the rows lie, with nothing else and no copy."""
+    return not whole and values.shape[1] * values.itemsize >= LEAST_BYTES and values.flags.c_contiguous
+
+
 class _Scan:
     """One look at all values of a block: the largest bits of each row, its sum, its columns, or their place."""
 
@@ -194,7 +207,7 @@ class _Scan:
             self.sums.fill(1.0)
         if abs(block.strides[0]) < abs(block.strides[1]):
             self._by_column(block)
-        elif not whole and block.shape[1] * block.itemsize >= LEAST_BYTES and block.flags.c_contiguous:
+        elif are_reduced_in_place(block, whole):
             self._rows_as_they_lie(block, pick)
         elif block.shape[1] <= WHOLE_COLUMNS:
             self._few_columns(block)

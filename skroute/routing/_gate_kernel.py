@@ -16,7 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute._rows import places_of
-from skroute._top_blocks import MOST_COLUMNS, MOST_PICKED, TopBlock, borrowed_space, top_blocks
+from skroute._top_blocks import (
+    MOST_COLUMNS,
+    MOST_PICKED,
+    TopBlock,
+    are_reduced_in_place,
+    borrowed_space,
+    top_blocks,
+)
 from skroute.routing._cut_points import HALF, MOST_SUM, entropy_cuts, margin_cuts
 from skroute.routing._few_rows import few_routes
 from skroute.routing._gates import CLARIFY, ESCALATE, ROUTES, SLACK, WATCH, Gates
@@ -28,8 +35,8 @@ __all__ = ["NAMES", "Kernel", "fast_routes", "margin_of", "routes_of_parts"]
 # Up to so many values, finding the few rows that need more costs more than measuring all.
 FEW_CELLS = 20_000
 FEW_ROWS = 1600
-# Values and rows in a block: few enough for the cache, enough to outweigh some sixty calls of NumPy. Long rows are not
-# copied, so that more of them are.
+# Values and rows in a block: few enough for the cache, enough to outweigh some sixty calls of NumPy. Of rows that are
+# not copied there are more.
 CELLS, LONG_CELLS, MOST_ROWS = 1 << 19, 1 << 20, 80_000
 # Beyond one watched class, and one more for so many classes, all columns are compared at once.
 SPARSE = 8
@@ -92,7 +99,8 @@ def routes_of_parts(
             start += len(values)
             continue
         kernel = kernel or _kernel_for(gates, values)
-        n_cells = CELLS if n_classes <= MOST_COLUMNS else LONG_CELLS
+        copied = n_classes <= MOST_COLUMNS and not are_reduced_in_place(values, kernel.whole)
+        n_cells = CELLS if copied else LONG_CELLS
         n_rows = max(min(n_cells // n_classes, MOST_ROWS), 1)
         with borrowed_space() as space:
             for block in top_blocks(values, name, n_rows, kernel.picked, space, whole=kernel.whole):
