@@ -262,7 +262,7 @@ class _Scan:
 
     def _rows_as_they_lie(self, block: NDArray[np.floating], pick: list[int]) -> None:
         n_rows, n_classes = block.shape
-        self.picked = {c: np.empty(n_rows, dtype=block.dtype) for c in pick}
+        self.picked = {c: self._room((n_rows,), block.dtype) for c in pick}
         size = max(LONG_PART // n_classes, 1)
         starts = np.arange(0, min(n_rows, size) * n_classes, n_classes)
         for part in _parts(n_rows, size):
@@ -274,8 +274,8 @@ class _Scan:
 
     def _long_rows(self, block: NDArray[np.floating], pick: list[int]) -> None:
         n_rows, n_classes = block.shape
-        self.places = np.empty(n_rows, dtype=np.intp)
-        self.picked = {c: np.empty(n_rows, dtype=block.dtype) for c in pick}
+        self.places = self._room((n_rows,), np.dtype(np.intp))
+        self.picked = {c: self._room((n_rows,), block.dtype) for c in pick}
         for part in _parts(n_rows, max(LONG_PART // n_classes, 1)):
             bits, places = bits_of(block[part]), self.places[part]
             bits.argmax(axis=1, out=places)
