@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -68,6 +68,8 @@ class TopBlock:
     """Single columns that were asked for, each of shape (n_rows,); none where all are in `columns`."""
     clipped: bool
     """Whether a value had to be clipped."""
+    room: Callable[[tuple[int, ...], np.dtype[Any]], NDArray[Any]]
+    """Returns an empty array for what is done with the block, in what is left of the space that was lent."""
 
     def column(self, c: int) -> NDArray[Any]:
         """Return a column that was asked for, in the shape of the strips."""
@@ -171,7 +173,8 @@ def top_blocks(
         if not within:
             scan = _Scan(block, pick, space, whole)
         confidence = scan.largest.view(block.dtype)
-        yield TopBlock(rows, block, scan.sums, scan.columns, confidence, scan.places, scan.picked, not within)
+        found = scan.sums, scan.columns, confidence, scan.places, scan.picked
+        yield TopBlock(rows, block, *found, not within, scan.room)
         start = rows.stop
 
 
@@ -200,8 +203,8 @@ class _Scan:
         known: bool = False,
     ) -> None:
         self.space, self.used, self.known = space, 0, known
-        self.largest = self._room((len(block),), bits_of(block[:0]).dtype)
-        self.sums = self._room((len(block),), np.dtype(np.float64))
+        self.largest = self.room((len(block),), bits_of(block[:0]).dtype)
+        self.sums = self.room((len(block),), np.dtype(np.float64))
         self.picked: dict[int, NDArray[Any]] = {}
         if known:
             self.sums.fill(1.0)
@@ -216,7 +219,7 @@ class _Scan:
         else:
             self._long_rows(block, pick)
 
-    def _room(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    def room(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return an empty array in the space that was lent, or of its own where that is full."""
         start, size = self.used, math.prod(shape) * dtype.itemsize
         if self.space is None or start + size > len(self.space):
@@ -235,7 +238,7 @@ class _Scan:
             reduce_columns(np.maximum, bits_of(self.columns[:, part]), self.largest[part])
 
     def _few_columns(self, block: NDArray[np.floating]) -> None:
-        self.columns = self._room(block.shape[::-1], block.dtype)
+        self.columns = self.room(block.shape[::-1], block.dtype)
         for part in _parts(len(block), SHORT_PART // block.shape[1]):
             columns = self.columns[:, part]
             columns[:] = block[part].T
@@ -247,7 +250,7 @@ class _Scan:
         n_rows, n_classes = block.shape
         strip = strip_length(n_classes)
         strip = strip if n_rows % strip == 0 else n_rows
-        self.columns = self._room((n_rows // strip, n_classes, strip), block.dtype)
+        self.columns = self.room((n_rows // strip, n_classes, strip), block.dtype)
         few = n_classes <= FEW_COLUMNS
         for strips in _parts(n_rows // strip, max(SHORT_PART // (strip * n_classes), 1)):
             part = slice(strips.start * strip, strips.stop * strip)
@@ -262,7 +265,7 @@ class _Scan:
 
     def _rows_as_they_lie(self, block: NDArray[np.floating], pick: list[int]) -> None:
         n_rows, n_classes = block.shape
-        self.picked = {c: self._room((n_rows,), block.dtype) for c in pick}
+        self.picked = {c: self.room((n_rows,), block.dtype) for c in pick}
         size = max(LONG_PART // n_classes, 1)
         starts = np.arange(0, min(n_rows, size) * n_classes, n_classes)
         for part in _parts(n_rows, size):
@@ -274,8 +277,8 @@ class _Scan:
 
     def _long_rows(self, block: NDArray[np.floating], pick: list[int]) -> None:
         n_rows, n_classes = block.shape
-        self.places = self._room((n_rows,), np.dtype(np.intp))
-        self.picked = {c: self._room((n_rows,), block.dtype) for c in pick}
+        self.places = self.room((n_rows,), np.dtype(np.intp))
+        self.picked = {c: self.room((n_rows,), block.dtype) for c in pick}
         for part in _parts(n_rows, max(LONG_PART // n_classes, 1)):
             bits, places = bits_of(block[part]), self.places[part]
             bits.argmax(axis=1, out=places)

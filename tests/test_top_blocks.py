@@ -156,6 +156,18 @@ def test_blocks_that_do_not_fit_get_memory_of_their_own():
     assert not small.any()
 
 
+@pytest.mark.parametrize("n_classes", [3, 20, 77])
+def test_what_is_left_of_the_space_is_lent_as_well(n_classes):
+    with borrowed_space() as space:
+        (block,) = top_blocks(draw(2_000, n_classes), "proba", n_rows=2_000, pick=[1], whole=False, space=space)
+        lent = [block.room((100, n_classes), np.dtype("f4")), block.room((50,), np.dtype("f8"))]
+        taken = [block.sums, block.confidence, block.column(1), *lent]
+        assert all(np.may_share_memory(part, space) for part in taken)
+        for i, part in enumerate(lent):
+            assert not any(np.shares_memory(part, other) for j, other in enumerate(taken) if j != i + 3)
+        assert not np.may_share_memory(block.room((len(space),), np.dtype("f8")), space)
+
+
 def test_space_is_lent_to_one_at_a_time():
     with borrowed_space() as first:
         with borrowed_space() as second:

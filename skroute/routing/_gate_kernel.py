@@ -8,7 +8,7 @@ code itself.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -44,6 +44,8 @@ SPARSE = 8
 # entropy: one logarithm a row, not one a value.
 LONG_ROWS, FIRST_ROWS = 200, 16
 NAMES = np.array(ROUTES)
+# Returns an empty array of a shape and a type.
+Room = Callable[[tuple[int, ...], np.dtype[Any]], NDArray[Any]]
 
 
 def fast_routes(gates: Gates, values: NDArray[np.floating], name: str = "proba") -> NDArray[np.str_]:
@@ -208,12 +210,14 @@ class Kernel:
         np.multiply(route, ~auto, out=route)
         if block.columns is not None and np.count_nonzero(undecided) > self.most_picked * len(route):
             strips = block.columns.reshape(-1, self.n_classes, block.columns.shape[-1])
-            return self._settle(block.values, self._entropy(strips, block.sums), confidence, passes, route)
+            return self._settle(block.values, self._entropy(strips, block.sums, block.room), confidence, passes, route)
         doubtful, size = places_of(undecided), max(CELLS // self.n_classes, 1)
         for start in range(0, len(doubtful), size):
             rows = doubtful[start : start + size]
-            values = _take(block.values if block.columns is None or block.columns.ndim > 2 else block.columns.T, rows)
-            entropy = self._entropy(values.T[np.newaxis] if _by_column(values) else values, block.sums.take(rows))
+            lie = block.values if block.columns is None or block.columns.ndim > 2 else block.columns.T
+            values = _take(lie, rows, block.room)
+            each = values.T[np.newaxis] if _by_column(values) else values
+            entropy = self._entropy(each, block.sums.take(rows), block.room)
             route[rows] = self._settle(values, entropy, confidence.take(rows), passes.take(rows), route.take(rows))
         return route
 
@@ -274,16 +278,18 @@ class Kernel:
         count: NDArray[np.integer] = np.add.reduce(fires, axis=axis, dtype=dtype)
         return count.reshape(-1)
 
-    def _entropy(self, values: NDArray[np.floating], sums: NDArray[np.float64]) -> NDArray[np.float32] | None:
+    def _entropy(
+        self, values: NDArray[np.floating], sums: NDArray[np.float64], room: Room
+    ) -> NDArray[np.float32] | None:
         """Return rough entropies, if any gate asks for them; of a row that is over all levels, less may be told."""
         if self.highest is None:
             return None
         if self.n_classes < LONG_ROWS or values.ndim > 2:
-            return rough_entropy(values, sums)
+            return rough_entropy(values, sums, room)
         # The first rows speak for all: where the bound leaves most of them open, it does not pay.
         first = collision_entropy(values[:FIRST_ROWS], sums[:FIRST_ROWS])
         if 2 * np.count_nonzero(first < self.highest) > len(first):
-            return rough_entropy(values, sums)
+            return rough_entropy(values, sums, room)
         entropy = collision_entropy(values, sums)
         open_rows = np.flatnonzero(entropy < self.highest)
         if open_rows.size:
@@ -349,11 +355,15 @@ def _by_column(values: NDArray[Any]) -> bool:
     return abs(values.strides[0]) < abs(values.strides[1])
 
 
-def _take(values: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
+def _take(values: NDArray[Any], rows: NDArray[np.intp], room: Room = np.empty) -> NDArray[Any]:
     """Return some rows: by columns, or one after the other, whichever is quicker."""
+    n_classes = values.shape[1]
     if not _by_column(values):
-        return values.take(rows, axis=0)
-    return values.T.take(rows, axis=1).T if values.shape[1] <= MOST_COLUMNS else values[rows]
+        # Every place is in range; without "clip" NumPy would fill a copy first.
+        return values.take(rows, axis=0, out=room((len(rows), n_classes), values.dtype), mode="clip")
+    if n_classes > MOST_COLUMNS:
+        return values[rows]
+    return values.T.take(rows, axis=1, out=room((n_classes, len(rows)), values.dtype), mode="clip").T
 
 
 def margin_of(block: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -1,6 +1,8 @@
 """Entropies in float32, with a proven bound on their error."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,9 @@ def entropy_tolerance(n_classes: int) -> float:
     return 4.0 * (n_classes + 10) * 2.0**-24
 
 
-def rough_entropy(values: NDArray[np.floating], sums: NDArray[np.float64]) -> NDArray[np.float32]:
+def rough_entropy(
+    values: NDArray[np.floating], sums: NDArray[np.float64], room: Callable[..., NDArray[Any]] = np.empty
+) -> NDArray[np.float32]:
     """Return the entropy of each renormalised row over log(n_classes), to within `entropy_tolerance`.
 
     Parameters
@@ -32,16 +36,19 @@ def rough_entropy(values: NDArray[np.floating], sums: NDArray[np.float64]) -> ND
         Rows, or the columns of strips of rows, one strip after the other.
     sums : ndarray of shape (n_rows,)
         Of the rows.
+    room : callable, default=np.empty
+        Returns empty arrays, given shape and type, for what is needed meanwhile.
 
     Returns
     -------
     entropy : ndarray of shape (n_rows,)
     """
     n_classes = values.shape[1]
-    terms = values.astype(np.float32)
+    terms, logs = (room(values.shape, np.dtype(np.float32)) for _ in range(2))
+    np.copyto(terms, values, casting="same_kind")
     # What is added to keep off log 0 is lost in the digits of all p that count.
     terms += np.finfo(np.float32).tiny
-    terms *= np.log(terms)
+    terms *= np.log(terms, out=logs)
     if terms.ndim == 2:
         # Linear algebra may raise flags of values that it does not use.
         with np.errstate(invalid="ignore"):
