@@ -19,7 +19,7 @@ Ratios are those of medians, from at least {n_rounds} rounds in which all peers 
 them the least and the largest ratio within a round. Gates of few rows, tables and isotonic fits that take no more than
 a few milliseconds are timed several at once, on both sides. A goal in brackets is one to stretch for. Linear algebra
 runs in one thread. MB is the most that is held at once beyond the inputs; for gates and calibration beyond the result
-too.
+too. The 5 MB that gates keep for the next call, in each thread that calls them, are not counted.
 "By hand" is what one would write with NumPy and SciPy, without any check of the input: of the gates ("plain gates") by
 argmax and np.partition, and the entropy by np.log or by scipy.special.entr. "One read" is the sum of the matrix. Knots
 are the points that an isotonic curve is drawn through. Only ratios mean anything: the machine is shared. Goals were set
