@@ -8,8 +8,8 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from skroute._validation import check_level, check_sample_weight
-from skroute.routing._audit import warn_of_dead_gates
 from skroute.routing._base_policy import BasePolicy
+from skroute.routing._dead_gates import warn_of_dead_gates
 from skroute.routing._policy_numbers import GATES
 
 __all__ = ["RoutePolicy"]
