@@ -1,12 +1,13 @@
 """The best non-decreasing function of one score, as the knots that draw it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
 from skroute.calibration._isotonic_sift import sift
+from skroute.calibration._sort_speed import sorts_quickly
 
 __all__ = ["isotonic_knots"]
 
@@ -17,15 +18,18 @@ TIE = 1e-15
 SAME = 1e-12
 # Whole numbers below are exact, and so are their sums.
 MOST_EXACT = 2.0**53
-# Rows from which sifting them costs less than sorting them.
-MANY_ROWS = 2**13
+# Rows from which sifting them costs less than sorting them, where NumPy sorts quickly and where it does not.
+MANY_QUICK, MANY_SLOW = 2**17, 2**13
+BITS_OF_TWO = np.full(1, 2.0).view(np.uint64)[0]
+# Neighbours among sorted scores by which it is told whether there are ties.
+PAIRS = 2**8
 
 
 class _Points(NamedTuple):
     """Neighbouring rows that share one value for certain; sums are over their rows."""
 
-    first: NDArray[np.float64]
-    last: NDArray[np.float64]
+    first: NDArray[Any]
+    last: NDArray[Any]
     weight: NDArray[np.float64]
     target: NDArray[np.float64]
     prior: NDArray[np.float64]
@@ -94,15 +98,10 @@ def isotonic_knots(
         raise ValueError("prior must be given where shrinkage is positive.")
     if weight is not None and (weight == 1.0).all():
         weight = None
-    if shrinkage == 0.0 and _counts_labels(target, weight):
-        labels = target.astype(np.bool_, copy=False)
-        sifted = _sifted_blocks(scores, labels, weight) if len(scores) >= MANY_ROWS else None
-        if sifted is not None:
-            return _knots(sifted, sifted.target / sifted.weight)
-        packed = weight is None and scores.min() >= 0.0 and scores.max() < 2.0
-        points = _packed_points(scores, labels) if packed else _sorted_points(scores, labels, weight, np.zeros(1))
-    else:
-        points = _sorted_points(scores, target, weight, np.zeros(1) if prior is None else prior)
+    if shrinkage == 0.0 and _sums_are_exact(target, weight):
+        blocks = _exact_blocks(scores, target, weight)
+        return _knots(blocks, blocks.target / blocks.weight)
+    points = _sorted_points(scores, target, weight, np.zeros(1) if prior is None else prior)
     blocks, value = _pool_violators(points, points.target / points.weight)
     if shrinkage > 0.0:
         # What a block gets depends on where it ends, so blocks that only rounding keeps apart must be one.
@@ -128,10 +127,41 @@ def _pool_violators(points: _Points, value: NDArray[np.float64]) -> tuple[_Point
     return points.pool(starts), best.x[starts]
 
 
-def _counts_labels(target: NDArray[np.float64] | NDArray[np.bool_], weight: NDArray[np.float64] | None) -> bool:
+def _sums_are_exact(target: NDArray[np.float64] | NDArray[np.bool_], weight: NDArray[np.float64] | None) -> bool:
     """Tell whether all sums of targets are sums of whole numbers, which do not round."""
     whole = weight is None or bool((weight == np.floor(weight)).all() and weight.sum() < MOST_EXACT)
-    return whole and target.dtype == np.bool_
+    return whole and (target.dtype == np.bool_ or bool((target == np.floor(target)).all()))
+
+
+def _exact_blocks(
+    scores: NDArray[np.float64], target: NDArray[np.float64] | NDArray[np.bool_], weight: NDArray[np.float64] | None
+) -> _Points:
+    """Return the blocks of constant value where no sum rounds, in the quickest of several ways to the same blocks."""
+    blocks = None
+    if target.dtype == np.bool_:
+        labels = target.astype(np.bool_, copy=False)
+        if len(scores) >= MANY_SLOW and (len(scores) >= MANY_QUICK or not sorts_quickly()):
+            blocks = _sifted_blocks(scores, labels, weight)
+        if blocks is None and weight is None and _lie_within_two(scores):
+            blocks = _packed_blocks(scores, labels)
+    return _blocks_of(_sorted_points(scores, target, weight, np.zeros(1))) if blocks is None else blocks
+
+
+def _lie_within_two(scores: NDArray[np.float64]) -> bool:
+    """Tell whether all scores lie in [0, 2): by their bits, in one look, unless there is a sign."""
+    return bool(scores.view(np.uint64).max() < BITS_OF_TWO or (scores.min() >= 0.0 and scores.max() < 2.0))
+
+
+def _blocks_of(points: _Points) -> _Points:
+    """Return the blocks of constant value, told apart by their sums, which are exact: other values are rounded."""
+    blocks, _ = _pool_violators(points, points.target / points.weight)
+    return blocks.pool(_rises(blocks))
+
+
+def _rises(points: _Points) -> NDArray[np.intp]:
+    """Return where stretches of points begin whose means do not rise."""
+    mean = points.target / points.weight
+    return np.append(0, np.flatnonzero(mean[1:] > mean[:-1]) + 1)
 
 
 def _sifted_blocks(
@@ -158,9 +188,7 @@ def _sifted_blocks(
     by_slot = _Points(score, score, zeros + ones, ones, np.zeros(len(left)))
     place = np.argsort(np.concatenate([sifted.slot.take(order).take(starts), left]), kind="stable")
     points = _Points(*(np.concatenate(parts).take(place) + 0.0 for parts in zip(by_row, by_slot, strict=True)))
-    blocks, _ = _pool_violators(points, points.target / points.weight)
-    # By their sums, which are exact; the values come with the rounding of many steps.
-    blocks = blocks.pool(np.append(0, np.flatnonzero(np.diff(blocks.target / blocks.weight) > 0.0) + 1))
+    blocks = _blocks_of(points)
     # The score that follows the last one of a block begins the next block; the one before may be of the last one's
     # group. Both are known, since a row is left over with its neighbours.
     known = points.first[~np.isnan(points.first)]
@@ -169,8 +197,8 @@ def _sifted_blocks(
     return blocks if stands_apart[np.searchsorted(known, blocks.last)].all() else None
 
 
-def _packed_points(scores: NDArray[np.float64], target: NDArray[np.bool_]) -> _Points:
-    """Return the points of rows of weight one with scores in [0, 2), by one sort of integers.
+def _packed_blocks(scores: NDArray[np.float64], target: NDArray[np.bool_]) -> _Points:
+    """Return the blocks of rows of weight one with scores in [0, 2), by one sort of integers.
 
     The bits of such floats, read as integers, are in the same order, and their two highest are 0 (but for the sign of
     -0.0). So a shift to the left loses nothing, makes -0.0 equal to 0.0, and gives room for the label. Sorting these
@@ -179,28 +207,42 @@ def _packed_points(scores: NDArray[np.float64], target: NDArray[np.bool_]) -> _P
     key = scores.view(np.uint64) << 1
     key += target
     key.sort()
-    label = (key & 1).astype(np.bool_)
+    lowest = key.astype(np.uint8)
+    lowest &= 1
     key >>= 1
-    x = key.view(np.float64)
-    starts = _group_starts(x)
-    if starts is None:
-        return _binary_runs(x, label)
-    ends = np.append(starts[1:], len(x))
-    ones = np.append(0.0, np.cumsum(label))[ends]
-    weight = np.diff(ends, prepend=0.0)
-    return _falling_runs(_Points(x[starts], x[starts], weight, np.diff(ones, prepend=0.0), np.zeros_like(weight)))
+    x, label = key.view(np.float64), lowest.view(np.bool_)
+    pairs = np.arange(0, len(x) - 1, max(len(x) // PAIRS, 1))
+    blocks = None if (x.take(pairs + 1) - x.take(pairs) < TIE).any() else _blocks_of_runs(x, label)
+    return _blocks_of(_tied_points(x, label)) if blocks is None else blocks
 
 
-def _binary_runs(x: NDArray[np.float64], label: NDArray[np.bool_]) -> _Points:
-    """Return what `_falling_runs` returns, for sorted scores that are all distinct.
+def _blocks_of_runs(x: NDArray[np.float64], label: NDArray[np.bool_]) -> _Points | None:
+    """Return the blocks of sorted scores that count as apart, equal ones in the order of their labels.
 
-    Labels change between stretches of ones and of zeros, and a falling run is one stretch of each.
+    As with `_sifted_blocks` the function found is the right one unless a block ends among scores that are too close:
+    None where one does. Labels change between stretches of ones and of zeros, and a falling run is one stretch of each.
     """
     change = np.flatnonzero(label[1:] != label[:-1]) + 1
     # An empty stretch goes before zeros at the start, and after ones at the end.
     edges = np.concatenate([[0] if label[0] else [0, 0], change, [len(x)] * (1 + int(label[-1]))])
     ones, zeros = np.diff(edges).reshape(-1, 2).T.astype(np.float64)
-    return _Points(x[edges[:-1:2]], x[edges[2::2] - 1], ones + zeros, ones, np.zeros_like(ones))
+    # Places of rows instead of their scores: these are asked for only where blocks end.
+    blocks = _blocks_of(_Points(edges[:-1:2], edges[2::2] - 1, ones + zeros, ones, np.zeros_like(ones)))
+    first, last, before = x.take(blocks.first), x.take(blocks.last), blocks.last - 1
+    # The score before the last one may be of its group, which would end at the least of its scores.
+    alone = (last - x.take(before, mode="clip") >= TIE) | (before < 0)
+    apart = first[1:] - last[:-1] >= TIE
+    return blocks._replace(first=first, last=last) if alone.all() and apart.all() else None
+
+
+def _tied_points(x: NDArray[np.float64], label: NDArray[np.bool_]) -> _Points:
+    """Return one point for each group of sorted scores that count as equal, and of those each falling run as one."""
+    starts = _group_starts(x)
+    starts = np.arange(len(x)) if starts is None else starts
+    ends = np.append(starts[1:], len(x))
+    ones = np.append(0.0, np.cumsum(label))[ends]
+    weight = np.diff(ends, prepend=0.0)
+    return _falling_runs(_Points(x[starts], x[starts], weight, np.diff(ones, prepend=0.0), np.zeros_like(weight)))
 
 
 def _sorted_points(
@@ -232,8 +274,7 @@ def _falling_runs(points: _Points) -> _Points:
     Where two neighbours do not rise, the best non-decreasing function gives them one value: if it rose between them,
     it could be improved by moving both values to the mean of the two. This leaves little to the slower general step.
     """
-    mean = points.target / points.weight
-    return points.pool(np.append(0, np.flatnonzero(mean[1:] > mean[:-1]) + 1))
+    return points.pool(_rises(points))
 
 
 def _group_starts(x: NDArray[np.float64]) -> NDArray[np.intp] | None:

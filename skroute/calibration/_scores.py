@@ -123,9 +123,9 @@ def check_one_vs_rest(
     """
     values = check_score_column(scores)
     target = column(y, "y")
-    if not _are_signs(target):
+    positive = _ones(target)
+    if positive is None:
         raise ValueError("y must hold 1 where a row is of the class, and 0 (or -1) where it is not.")
-    positive = target if target.dtype == np.bool_ else target > 0
     if not len(values) or len(values) != len(positive):
         raise ValueError(f"scores and y must have as many rows, at least one: got {len(values)} and {len(positive)}.")
     weight = check_sample_weight(sample_weight, len(values))
@@ -137,12 +137,19 @@ def check_one_vs_rest(
     return (values, positive, weight) if len(kept) == len(values) else (values[kept], positive[kept], weight[kept])
 
 
-def _are_signs(numbers: NDArray[Any]) -> bool:
-    """Tell whether all values are -1, 0 or 1."""
+def _ones(numbers: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Return which numbers are 1; None where one is neither of -1, 0 and 1."""
+    if numbers.dtype.kind == "b":
+        return numbers
     if numbers.dtype.kind == "f":
-        return bool((np.sign(numbers) == numbers).all())
-    whole = numbers.dtype.kind in "iu"
-    return numbers.dtype.kind == "b" or (whole and numbers.min(initial=0) >= -1 and numbers.max(initial=0) <= 1)
+        return numbers > 0 if (np.sign(numbers) == numbers).all() else None
+    if numbers.dtype.kind not in "iu":
+        return None
+    least = numbers.min(initial=0)
+    if least < -1 or numbers.max(initial=0) > 1:
+        return None
+    # Where none is negative, what is not 0 is found sooner.
+    return numbers != 0 if least == 0 else numbers > 0
 
 
 def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:

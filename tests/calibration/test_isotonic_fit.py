@@ -160,6 +160,22 @@ def test_scores_packed_with_their_labels_lose_nothing(n):
         assert_array_equal(packed[1], general[1])
 
 
+@pytest.mark.parametrize("weights", ["unit", "whole"])
+@pytest.mark.parametrize("kind", DRAWS)
+def test_values_of_labels_are_quotients_of_whole_numbers(kind, weights):
+    for seed in range(20):
+        scores, target, weight = draw(kind, 200, seed=seed, weights=weights)
+        # No row of the class in the lower half, so that the function begins with an exact 0.
+        target &= scores > np.median(scores)
+        x, y = isotonic_knots(scores, target, weight)
+        at = np.searchsorted(x, scores, side="right") - 1
+        # A group that counts as equal has one knot, below the rest of it.
+        value = y[at]
+        for block in np.unique(value):
+            rows = value == block
+            assert block == (weight * target)[rows].sum() / weight[rows].sum()
+
+
 def test_near_ties_form_groups_from_the_least_score_on():
     # The third score is within the tolerance of the second, but not of the first, which makes the group.
     x, _ = isotonic_knots(np.array([0.0, 0.6, 1.2, 1.8]) * TIE, np.array([0.0, 0.0, 1.0, 1.0]), np.ones(4))

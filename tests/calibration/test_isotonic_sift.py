@@ -6,7 +6,7 @@ from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 
 from skroute.calibration import _isotonic_fit, _isotonic_sift
-from skroute.calibration._isotonic_fit import isotonic_knots
+from skroute.calibration._isotonic_fit import MANY_QUICK, MANY_SLOW, isotonic_knots
 from skroute.calibration._isotonic_sift import sift
 
 # Even, crowded at either end or at both, with ties, with all but ties, of one value, and of both signs.
@@ -19,6 +19,7 @@ SCORES = {
     "rounded": lambda rng, n: rng.random(n).round(2),
     "signed zeros": lambda rng, n: np.copysign(rng.integers(0, 3, n) / 2, rng.normal(size=n)).clip(0.0, 1.0),
     "nearly equal": lambda rng, n: 0.3 + rng.integers(0, 200, n) * 2.0**-53,
+    "some nearly equal": lambda rng, n: np.repeat(rng.random(-(-n // 2)), 2)[:n] + rng.choice([0.0, 3e-16, 2e-15], n),
     "far out": lambda rng, n: np.append(rng.random(n - 1), 1e9),
     "huge": lambda rng, n: rng.normal(size=n) * 1e307,
     "tiny": lambda rng, n: rng.random(n) * 1e-300,
@@ -45,7 +46,9 @@ def draw(scores, labels, n, seed=0):
 @pytest.fixture
 def small(monkeypatch):
     """Sift few rows, through several rounds."""
-    monkeypatch.setattr(_isotonic_fit, "MANY_ROWS", 1)
+    monkeypatch.setattr(_isotonic_fit, "MANY_QUICK", 1)
+    monkeypatch.setattr(_isotonic_fit, "MANY_SLOW", 1)
+    monkeypatch.setattr(_isotonic_fit, "PAIRS", 1)
     monkeypatch.setattr(_isotonic_sift, "FEW_ROWS", 8)
     monkeypatch.setattr(_isotonic_sift, "BLOCK_ROWS", 1)
 
@@ -57,12 +60,26 @@ def sorted_knots(x, positive, weight=None):
 
 @pytest.mark.parametrize("labels", LABELS)
 @pytest.mark.parametrize("scores", SCORES)
-def test_the_function_is_the_one_of_sorted_rows(small, scores, labels):
+def test_the_function_is_the_one_of_sorted_rows_to_the_last_bit(small, monkeypatch, scores, labels):
     for seed, n in enumerate([1, 2, 3, 10, 50, 200, 1000, 3000]):
         x, positive = draw(scores, labels, n, seed)
-        found, expected = isotonic_knots(x, positive), sorted_knots(x, positive)
-        assert_allclose(np.interp(x, *found), np.interp(x, *expected), rtol=0, atol=1e-12)
-        assert_array_equal(found[0], expected[0])
+        expected = sorted_knots(x, positive)
+        for most_packed in (1, n + 1):
+            monkeypatch.setattr(_isotonic_fit, "MANY_QUICK", most_packed)
+            monkeypatch.setattr(_isotonic_fit, "MANY_SLOW", most_packed)
+            found = isotonic_knots(x, positive)
+            assert_array_equal(found[0], expected[0])
+            assert_array_equal(found[1], expected[1])
+
+
+@pytest.mark.parametrize(("quick", "sifted"), [(False, [MANY_SLOW, MANY_QUICK - 1, MANY_QUICK]), (True, [MANY_QUICK])])
+def test_rows_are_sifted_where_sorting_them_takes_longer(monkeypatch, quick, sifted):
+    numbers = []
+    monkeypatch.setattr(_isotonic_fit, "sorts_quickly", lambda: quick)
+    monkeypatch.setattr(_isotonic_fit, "sift", lambda scores, *_: numbers.append(len(scores)))
+    for n in (MANY_SLOW - 1, MANY_SLOW, MANY_QUICK - 1, MANY_QUICK):
+        isotonic_knots(*draw("uniform", "rising", n))
+    assert numbers == sifted
 
 
 @pytest.mark.parametrize("scores", ["uniform", "crowded at zero", "crowded at both ends", "rounded", "normal"])
