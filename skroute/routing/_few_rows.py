@@ -43,11 +43,12 @@ def few_routes(gates: Gates, values: NDArray[np.floating], name: str = "proba") 
     ValueError
         If a row is not finite, leaves [0, 1] or does not sum to one. The message names the first such row.
     """
-    proba, within = _checked(values, name)
+    proba, sums, within = _checked(values, name)
     top = proba.argmax(axis=1)
     confidence = proba[np.arange(len(proba)), top]
-    route = np.full(len(proba), CLARIFY)
-    entropy = _entropy(gates, proba)
+    route = np.empty(len(proba), dtype=np.intp)
+    route.fill(CLARIFY)
+    entropy = _entropy(gates, proba, sums)
     if entropy is not None and gates.escalate_entropy is not None:
         route[entropy >= gates.escalate_entropy - SLACK] = ESCALATE
     fired, elsewhere = _watches(gates, proba, top)
@@ -70,26 +71,30 @@ def few_routes(gates: Gates, values: NDArray[np.floating], name: str = "proba") 
     return route
 
 
-def _checked(values: NDArray[np.floating], name: str) -> tuple[NDArray[np.float64], bool]:
-    """Return a copy of the rows, checked as by `check_rows` in fewer calls, and whether none had to be clipped."""
+def _checked(values: NDArray[np.floating], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, bool]:
+    """Return the rows, checked as by `check_rows` in fewer calls, their sums if known, and whether none was clipped."""
     # Floats in [0, 1] have no larger bits than one has; a sign, a NaN and what exceeds one all do.
     within = bool(np.maximum.reduce(bits_of(values), axis=None) <= ONES[values.dtype])
     sums = finite_sums(values) if within else row_sums(values)
-    return checked(values, sums, within, values, name).astype(np.float64), within
+    proba = checked(values, sums, within, values, name)
+    # The sums of float32 have its digits.
+    known = within and values.dtype == np.float64
+    return proba.astype(np.float64, copy=False), sums if known else None, within
 
 
-def _entropy(gates: Gates, proba: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def _entropy(gates: Gates, proba: NDArray[np.float64], sums: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
     """Return entropies that lie on the same side of every level as those of the plain code; None if nothing asks."""
     levels = [level for level in (gates.max_entropy, gates.escalate_entropy) if level is not None]
     if not levels:
         return None
     if proba.size >= MANY_VALUES:
-        sums = finite_sums(proba)
+        sums = finite_sums(proba) if sums is None else sums
         # What is added to keep off log 0 is lost in the digits of all p that count.
-        terms = np.log(proba + np.finfo(np.float64).tiny)
+        terms = proba + np.finfo(np.float64).tiny
+        np.log(terms, out=terms)
         terms *= proba
         rough: NDArray[np.float64] = (np.log(sums) - finite_sums(terms) / sums) / math.log(proba.shape[1])
-        if np.abs(rough - np.array(levels)[:, np.newaxis]).min() > NOISE:
+        if all(np.abs(rough - level).min() > NOISE for level in levels):
             return rough
     return entropy_signal(proba)
 
@@ -108,12 +113,13 @@ def _watches(
             return np.logical_or.reduce(fires & on_top, axis=0), None
         elsewhere = np.logical_or.reduce(fires & ~on_top, axis=0)
         return np.logical_or.reduce(fires, axis=0), elsewhere if gates.watch_order == "before" else None
-    fired = elsewhere = np.zeros(len(proba), dtype=np.bool_)
+    fired = elsewhere = None
     for c, level in zip(watched.tolist(), gates.watch.take(watched).tolist(), strict=True):
         fires = proba[:, c] >= level
         if gates.watch_order == "top":
             fires &= top == c
-        else:
-            elsewhere = elsewhere | (fires & (top != c))
-        fired = fired | fires
-    return fired, elsewhere if gates.watch_order == "before" else None
+        elif gates.watch_order == "before":
+            other = fires & (top != c)
+            elsewhere = other if elsewhere is None else elsewhere | other
+        fired = fires if fired is None else fired | fires
+    return fired, elsewhere

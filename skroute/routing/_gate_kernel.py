@@ -35,9 +35,10 @@ __all__ = ["NAMES", "Kernel", "fast_routes", "margin_of", "routes_of_parts"]
 # Up to so many values, finding the few rows that need more costs more than measuring all.
 FEW_CELLS = 20_000
 FEW_ROWS = 1600
-# Values and rows in a block: few enough for the cache, enough to outweigh some sixty calls of NumPy. Of rows that are
-# not copied there are more.
-CELLS, LONG_CELLS, MOST_ROWS = 1 << 19, 1 << 20, 80_000
+# Values and rows in a block: few enough for the cache, enough to outweigh some sixty calls of NumPy. Rows that are not
+# copied may have more values.
+CELLS, MOST_ROWS = 1 << 19, 80_000
+LONG_CELLS, MOST_LONG_ROWS = 1 << 21, 50_000
 # Beyond one watched class, and one more for so many classes, all columns are compared at once.
 SPARSE = 8
 # From so many classes on, and if that decides most of so many rows, a bound on the entropy is asked for before the
@@ -48,7 +49,9 @@ NAMES = np.array(ROUTES)
 Room = Callable[[tuple[int, ...], np.dtype[Any]], NDArray[Any]]
 
 
-def fast_routes(gates: Gates, values: NDArray[np.floating], name: str = "proba") -> NDArray[np.str_]:
+def fast_routes(
+    gates: Gates, values: NDArray[np.floating], name: str = "proba", names: NDArray[Any] = NAMES
+) -> NDArray[Any]:
     """Check all rows and choose their routes, the same as those of `gates.decide`.
 
     Parameters
@@ -58,6 +61,8 @@ def fast_routes(gates: Gates, values: NDArray[np.floating], name: str = "proba")
         float32 or float64, in any layout, its rows not checked yet. It is not written to.
     name : str, default="proba"
         What the messages call the matrix.
+    names : ndarray of shape (4,), default=NAMES
+        What is returned for each code of a route.
 
     Returns
     -------
@@ -69,13 +74,17 @@ def fast_routes(gates: Gates, values: NDArray[np.floating], name: str = "proba")
         If a row is not finite, leaves [0, 1] or does not sum to one. The message names the first such row.
     """
     if _are_few(*values.shape):
-        return NAMES.take(few_routes(gates, values, name))
-    return routes_of_parts(gates, [values], len(values), name)
+        return names.take(few_routes(gates, values, name))
+    return routes_of_parts(gates, [values], len(values), name, names)
 
 
 def routes_of_parts(
-    gates: Gates, parts: Iterable[NDArray[np.floating]], n_samples: int, name: str = "proba"
-) -> NDArray[np.str_]:
+    gates: Gates,
+    parts: Iterable[NDArray[np.floating]],
+    n_samples: int,
+    name: str = "proba",
+    names: NDArray[Any] = NAMES,
+) -> NDArray[Any]:
     """Check rows that come part by part, all of one type and layout, and choose their routes as `fast_routes` would.
 
     Parameters
@@ -87,32 +96,34 @@ def routes_of_parts(
         The number of all rows.
     name : str, default="proba"
         What the messages call the matrix.
+    names : ndarray of shape (4,), default=NAMES
+        What is returned for each code of a route.
 
     Returns
     -------
     routes : ndarray of shape (n_samples,)
     """
-    routes, start = np.empty(n_samples, dtype=NAMES.dtype), 0
+    routes, start = np.empty(n_samples, dtype=names.dtype), 0
     kernel = last = None
     for values in parts:
         n_classes = values.shape[1]
         if len(values) and _are_few(n_samples, n_classes):
-            routes[start : start + len(values)] = NAMES.take(few_routes(gates, values, name))
+            routes[start : start + len(values)] = names.take(few_routes(gates, values, name))
             start += len(values)
             continue
         kernel = kernel or _kernel_for(gates, values)
         copied = n_classes <= MOST_COLUMNS and not are_reduced_in_place(values, kernel.whole)
-        n_cells = CELLS if copied else LONG_CELLS
-        n_rows = max(min(n_cells // n_classes, MOST_ROWS), 1)
+        n_cells, most = (CELLS, MOST_ROWS) if copied else (LONG_CELLS, MOST_LONG_ROWS)
+        n_rows = max(min(n_cells // n_classes, most), 1)
         with borrowed_space() as space:
             for block in top_blocks(values, name, n_rows, kernel.picked, space, whole=kernel.whole):
                 last, stop = block.values[-1:], start + len(block.values)
                 # Every code is in range; without "clip" NumPy would fill a copy first.
-                NAMES.take(kernel.decide(block), out=routes[start:stop], mode="clip")
+                names.take(kernel.decide(block), out=routes[start:stop], mode="clip")
                 start = stop
     if last is not None and n_samples % max(BLOCK_CELLS // last.shape[1], 1) == 1:
         # The plain code measures this row by itself and may add it up in another order than its fellows.
-        routes[-1:] = NAMES[gates.decide(last).route]
+        routes[-1:] = names[gates.decide(last).route]
     return routes
 
 

@@ -17,6 +17,7 @@ from skroute.routing._gates import ROUTES, SLACK, Gates
 from skroute.routing._rough_entropy import collision_entropy, entropy_tolerance, rough_entropy
 from skroute.routing._signals import measure
 
+CODES = np.arange(len(ROUTES), dtype=np.int8)
 FORMS = [("f4", "C"), ("f4", "F"), ("f8", "C"), ("f8", "F")]
 forms = st.sampled_from(FORMS)
 
@@ -28,9 +29,11 @@ def assert_same_routes(policy, proba, mosts=(-1, np.inf)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(_gate_kernel, "FEW_ROWS", most)
             patch.setattr(_gate_kernel, "FEW_CELLS", most)
-            found = fast_routes(policy, proba)
+            found, codes = fast_routes(policy, proba), fast_routes(policy, proba, names=CODES)
         assert found.dtype == expected.dtype
         assert_array_equal(found, expected)
+        assert codes.dtype == CODES.dtype
+        assert_array_equal(np.array(ROUTES)[codes], expected)
 
 
 @unhurried
