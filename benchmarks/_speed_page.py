@@ -1,5 +1,6 @@
 """The page and the plot of the benchmarks of speed."""
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ a few milliseconds are timed several at once, on both sides. A goal in brackets 
 runs in one thread. MB is the most that is held at once beyond the inputs; for gates and calibration beyond the result
 too. The 5 MB that gates keep for the next call, in each thread that calls them, are not counted.
 "By hand" is what one would write with NumPy and SciPy, without any check of the input: of the gates ("plain gates") by
-argmax and np.partition, and the entropy by np.log or by scipy.special.entr. "One read" is the sum of the matrix. Knots
-are the points that an isotonic curve is drawn through. Only ratios mean anything: the machine is shared. Goals were set
-by prototypes on another machine, and are judged before rounding; one of MB by the column beside it.
+argmax and np.partition, and the entropy by np.log or by scipy.special.entr. "One read" is the sum of the matrix; goals
+in reads are for routes as codes of one byte, as in the study that set them, and those with routes as text, of 32 bytes
+a row, stand beside them. Knots are the points that an isotonic curve is drawn through. Only ratios mean anything: the
+machine is shared. Goals were set by prototypes on another machine, and are judged before rounding; one of MB by the
+column beside it.
 
 The goals of the gates are for float64 in C order, against partition and np.log; other types, layouts and peers are
 told beside it. Small inputs are to be no slower than the plain definition of the library itself, which checks its rows
@@ -78,6 +81,16 @@ def missed(results: Mapping[str, Any]) -> str:
     return "\n\n".join(text)
 
 
+def elsewhere(folder: Path) -> list[str]:
+    """Return a section on the runs that were kept beside the last one, as speed-*.json, if there are any."""
+    parts = []
+    for path in sorted(folder.glob("speed-*.json")):
+        results = json.loads(path.read_text(encoding="utf-8"))["results"]
+        processor = next(iter(results.values()))["machine"]["processor"]
+        parts.append(f"{processor}, an earlier version ([{path.name}]({path.name})): {missed(results)}")
+    return ["## Goals on other processors", *parts] if parts else []
+
+
 def lost(results: Mapping[str, Any]) -> str:
     """Return a list of what the peer does faster, but for what a peer itself is compared in."""
     cases = [case for result in results.values() for case in result["cases"] if "ratio" in case]
@@ -101,14 +114,15 @@ def write_page(path: Path, results: Mapping[str, Any], *, quick: bool, n_rounds:
     versions = {name: version for machine in machines for name, version in machine["versions"].items()}
     parts = [
         "# Speed",
-        f"Written by `python -m benchmarks{' --quick --write' if quick else ''}`; all figures are in "
-        "[speed.json](speed.json).",
+        f"On {machines[0]['processor']}. Written by `python -m benchmarks{' --quick --write' if quick else ''}`; all "
+        "figures are in [speed.json](speed.json).",
         *([QUICK] if quick else []),
         READING.format(n_rounds=n_rounds),
         "## Goals",
         missed(results),
         "## Where skroute loses",
         lost(results),
+        *elsewhere(path.parent),
     ]
     for name, result in results.items():
         parts += [f"## {name.replace('_', ' ').capitalize()}", f"{result['question']} (`benchmarks/bench_{name}.py`)"]

@@ -12,6 +12,7 @@ from skroute._rows import row_sums
 from skroute._top_blocks import MANY_ROWS, strip_length
 
 __all__ = [
+    "ByColumn",
     "CheckedMap",
     "Floats",
     "Map",
@@ -20,7 +21,6 @@ __all__ = [
     "by_blocks",
     "divide_rows",
     "logistic",
-    "spread_rows",
 ]
 
 # Named, because Python would build the type anew for each inner function, which takes longer than calibrating a row.
@@ -37,6 +37,8 @@ BLOCK, MULTIPLE, LEAST_ROWS = 2**16, 16, 2**8
 FEW_VALUES = 2**10
 # Up to so many columns, they are scaled one by one: NumPy's arithmetic with one number a row pays for every row.
 FEW_COLUMNS = 8
+# Values of a row that many short ones are laid end to end to.
+LONG_ROW = 2**13
 # The inverse of a smaller sum is not finite, or has lost digits.
 LEAST_SUM = 1e-290
 
@@ -79,14 +81,32 @@ def block_rows(n_columns: int) -> int:
     return max(n_rows // multiple * multiple, LEAST_ROWS)
 
 
-def spread_rows(values: NDArray[Any], n_rows: int) -> NDArray[Any]:
-    """Return one value a column so that blocks of so many rows in all can be multiplied by it, shape (n, n_columns).
+class ByColumn:
+    """A number for each column, to be combined with so many rows in all.
 
-    Where many short rows are to come, it is repeated: NumPy's arithmetic with one row pays for every row.
+    NumPy's arithmetic with one short row pays for every row. So the numbers are repeated to one that is long, though it
+    takes little of the cache, and as many rows, laid end to end, are combined with it at once.
     """
-    if n_rows * len(values) <= FEW_VALUES:
-        return values[np.newaxis]
-    return np.tile(values, (min(n_rows, block_rows(len(values))), 1))
+
+    def __init__(self, numbers: NDArray[Any], n_rows: int) -> None:
+        self.n_rows = min(max(LONG_ROW // len(numbers), 1), max(n_rows, 1))
+        self.repeated = np.broadcast_to(numbers, (self.n_rows, len(numbers))).reshape(-1)
+
+    def __call__(self, combine: np.ufunc, values: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write what each value and the number of its column combine to, shape (n_rows, n_columns)."""
+        n_rows, n_columns = values.shape
+        if not out.flags.c_contiguous:
+            combine(values, self.repeated[:n_columns], out=out)
+            return
+        if not values.flags.c_contiguous:
+            out[:] = values
+            values = out
+        flat, result, size = values.reshape(-1), out.reshape(-1), self.repeated.size
+        whole = n_rows // self.n_rows * size
+        if whole:
+            combine(flat[:whole].reshape(-1, size), self.repeated, out=result[:whole].reshape(-1, size))
+        if whole < flat.size:
+            combine(flat[whole:], self.repeated[: flat.size - whole], out=result[whole:])
 
 
 def logistic(negative: NDArray[np.float64]) -> None:

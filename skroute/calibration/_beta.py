@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit, logit
 
-from skroute.calibration._apply import Floats, Map, logistic, spread_rows
+from skroute.calibration._apply import ByColumn, Floats, Map, logistic
 from skroute.calibration._one_class import OneClassCalibrator
 from skroute.calibration._scores import check_one_vs_rest, is_proba
 
@@ -128,14 +128,14 @@ class BetaCalibrator(OneClassCalibrator):
             return super().map_all(calibrators, n_rows)
         from_proba = calibrators[0].from_proba_
         parameters = -np.array([(one.a_, one.b_, one.c_) for one in calibrators]).T
-        a, b, c = (spread_rows(column, n_rows) for column in parameters)
+        a, b, c = (ByColumn(column, n_rows) for column in parameters)
 
         def write(scores: Floats, proba: Floats) -> None:
             log_odds, other = _log_features(scores, from_proba=from_proba)
-            np.multiply(log_odds, a[: len(scores)], out=proba)
-            other *= b[: len(scores)]
+            a(np.multiply, log_odds, proba)
+            b(np.multiply, other, other)
             proba += other
-            proba += c[: len(scores)]
+            c(np.add, proba, proba)
             logistic(proba)
 
         return write

@@ -12,18 +12,20 @@ those above one half are mirrored, for cells that are narrow there too. Other sc
 equal width between the first and the last knot of their column.
 """
 
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skroute._rows import bits_of, places_of
-from skroute.calibration._apply import spread_rows
+from skroute.calibration._apply import ByColumn
 
 __all__ = ["IsotonicTable", "table_size"]
 
 Knots = tuple[NDArray[np.float64], NDArray[np.float64]]
+# Writes what values and a number for each combine to.
+Combine = Callable[[np.ufunc, NDArray[Any], NDArray[Any]], None]
 
 # Octaves below 1 with cells of their own. All but few of the knots lie above what is smaller.
 LEAST_OCTAVES, MOST_OCTAVES, FEW_KNOTS = 8, 40, 0.02
@@ -72,9 +74,9 @@ class IsotonicTable:
         # Halves, because the whole may be out of the range of floats.
         reach = np.array([x[-1] / 2.0 - x[0] / 2.0 for x, _ in knots])
         scale = np.divide(self.n_cells / 2.0 - 1.0, reach, out=np.ones(n_columns), where=reach > 1e-300)
-        self.first, self.scale = spread_rows(first, n_rows), spread_rows(scale, n_rows)
         # What is added to the bits of a value, so that the cells of each column follow those of the one before.
-        self.start = spread_rows(np.arange(n_columns) * self.n_cells - (base if self.by_bits else 0), n_rows)
+        start = np.arange(n_columns) * self.n_cells - (base if self.by_bits else 0)
+        self.first, self.scale, self.start = (ByColumn(numbers, n_rows) for numbers in (first, scale, start))
         # From the other end, if mirrored: ~cell is -1 - cell.
         self.turn = self.n_cells + 2 * base
         self._set_lines(knots)
@@ -90,7 +92,7 @@ class IsotonicTable:
 
     def write(self, values: NDArray[np.float64], result: NDArray[np.float64]) -> None:
         """Write the functions of finite values, shape (n, n_columns), to `result`."""
-        cells = self._cells(values, *(spread[: len(values)] for spread in (self.first, self.scale, self.start)))
+        cells = self._cells(values, self.first, self.scale, self.start)
         if self.value is None:
             self._write_lines(values, cells, result)
             return
@@ -122,19 +124,21 @@ class IsotonicTable:
     def _cells(
         self,
         values: NDArray[np.float64],
-        first: NDArray[np.float64],
-        scale: NDArray[np.float64],
-        start: NDArray[np.int64],
+        first: Combine,
+        scale: Combine,
+        start: Combine,
     ) -> NDArray[np.int64]:
         """Return the cell of each value, those of all columns counted on."""
         if not self.by_bits:
             # What lies beyond the knots may leave the range of whole numbers, and even that of floats.
+            places = np.empty(values.shape)
             with np.errstate(over="ignore"):
-                places = (values - first) * scale
+                first(np.subtract, values, places)
+                scale(np.multiply, places, places)
             np.clip(places, -1.0, self.n_cells - 2, out=places)
             places += 1.0
             cells: NDArray[np.int64] = places.astype(np.int64)
-            cells += start
+            start(np.add, cells, cells)
             return cells
         # What has a sign or exceeds one has larger bits than one.
         if bits_of(values).max() > BITS_OF_ONE:
@@ -142,7 +146,7 @@ class IsotonicTable:
             values += 0.0
         if not self.mirrored:
             cells = (values + self.least_near).view(np.int64) >> self.shift
-            cells += start
+            start(np.add, cells, cells)
             return cells
         near = 0.5 - values
         # All bits set where a value lies above one half.
@@ -152,7 +156,7 @@ class IsotonicTable:
         np.subtract(0.5 + self.least_near, near, out=near)
         cells = near.view(np.int64) >> self.shift
         cells ^= upper
-        cells += start
+        start(np.add, cells, cells)
         upper &= self.turn
         cells += upper
         return cells
@@ -176,7 +180,7 @@ class IsotonicTable:
     def _set_cells(self, n_knots: NDArray[np.intp]) -> None:
         """Write for every cell the first line that serves it, and its value if the functions are mostly flat."""
         column = np.repeat(np.arange(len(n_knots)), n_knots)
-        spread = (each[0].take(column) for each in (self.first, self.scale, self.start))
+        spread = (_one_each(by_column.repeated.take(column)) for by_column in (self.first, self.scale, self.start))
         cells = self._cells(self.end[np.isfinite(self.end)], *spread)
         held = np.bincount(cells, minlength=len(n_knots) * self.n_cells)
         self.most_held = int(held.max())
@@ -222,6 +226,11 @@ class IsotonicTable:
             low = np.where(passed, np.minimum(middle + 1, high), low)
             high = np.where(passed, high, middle)
         return low
+
+
+def _one_each(numbers: NDArray[Any]) -> Combine:
+    """Return how values are combined with a number that is each one's own."""
+    return lambda combine, values, out: combine(values, numbers, out=out)
 
 
 def table_size(knots: Sequence[Knots], n_rows: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from skroute._estimates import MOST_ERROR, Estimates
 from skroute._rows import are_added_alone, bits_of
-from skroute.calibration._apply import FEW_COLUMNS, FEW_VALUES, Floats, block_rows
+from skroute.calibration._apply import FEW_COLUMNS, FEW_VALUES, ByColumn, Floats, block_rows
 from skroute.calibration._per_class import PerClassCalibrator
 from skroute.calibration._sigmoid import SigmoidCalibrator
 from skroute.calibration._softmax import pass_rows
@@ -168,12 +168,11 @@ def _logistics(calibrator: PerClassCalibrator, n_classes: int) -> tuple[RoughMap
     most = float((np.abs(a) + np.abs(b)).max())
     if not most <= MOST_POWER:
         return None
-    size = block_rows(n_classes)
-    factors, additions = (np.tile(values.astype(np.float32), (size, 1)) for values in (a, b))
+    factors, additions = (ByColumn(values.astype(np.float32), block_rows(n_classes)) for values in (a, b))
 
     def write(proba: RoughFloats) -> None:
-        proba *= factors[: len(proba)]
-        proba += additions[: len(proba)]
+        factors(np.multiply, proba, proba)
+        additions(np.add, proba, proba)
         np.exp2(proba, out=proba)
         proba += np.float32(1.0)
         np.reciprocal(proba, out=proba)

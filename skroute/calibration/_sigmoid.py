@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from skroute.calibration._apply import Floats, Map, logistic, spread_rows
+from skroute.calibration._apply import ByColumn, Floats, Map, logistic
 from skroute.calibration._one_class import OneClassCalibrator
 from skroute.calibration._platt import fit_platt
 from skroute.calibration._scores import check_one_vs_rest
@@ -81,12 +81,12 @@ class SigmoidCalibrator(OneClassCalibrator):
     @classmethod
     def map_all(cls, calibrators: Sequence[Self], n_rows: int) -> Map:
         """Return how so many rows of scores, with a column for each calibrator, are calibrated, block by block."""
-        a = spread_rows(np.array([one.a_ for one in calibrators]), n_rows)
-        b = spread_rows(np.array([one.b_ for one in calibrators]), n_rows)
+        a = ByColumn(np.array([one.a_ for one in calibrators]), n_rows)
+        b = ByColumn(np.array([one.b_ for one in calibrators]), n_rows)
 
         def write(scores: Floats, proba: Floats) -> None:
-            np.multiply(scores, a[: len(scores)], out=proba)
-            proba += b[: len(scores)]
+            a(np.multiply, scores, proba)
+            b(np.add, proba, proba)
             logistic(proba)
 
         return write
