@@ -2,7 +2,6 @@
 
 import pickle
 import textwrap
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import joblib
 from joblib.memory import MemorizedResult
 from sklearn import get_config
 
+from skroute._warnings import warn_caller
 from skroute.exceptions import CacheWarning
 
 __all__ = ["cached_call", "is_cached"]
@@ -57,11 +57,10 @@ def cached_call(
     except Exception as error:
         # Of what pickle says, which may quote all of the estimator.
         reason = textwrap.shorten(str(error), MOST_QUOTED, placeholder=" ...")
-        warnings.warn(
+        warn_caller(
             f"memory: the estimator or its fit parameters cannot be hashed ({reason}); fitted without the cache. "
             "Define their classes and functions in a module that can be imported.",
             CacheWarning,
-            stacklevel=4,
         )
         return function(**hashed, **ignored), None
     arguments = hashed | ignored

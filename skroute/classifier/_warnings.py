@@ -1,12 +1,12 @@
 """What a fit has to say, once, about the data it was given."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skroute._validation import listed
+from skroute._warnings import warn_caller
 from skroute.exceptions import RareClassWarning
 
 __all__ = ["warn_of_lost_weights", "warn_of_rare_classes"]
@@ -36,14 +36,13 @@ def warn_of_rare_classes(
             "Classes missing from a training fold or from the calibration rows, which are never auto-routed: "
             f"{those(unseen)}. "
         )
-    warnings.warn(message.rstrip(), RareClassWarning, stacklevel=4)
+    warn_caller(message.rstrip(), RareClassWarning)
 
 
 def warn_of_lost_weights(estimator: Any) -> None:
     """Say that the weights do not reach the classifier."""
-    warnings.warn(
+    warn_caller(
         f"Since {type(estimator).__name__} does not appear to accept sample_weight, sample weights will only be used "
         "for the calibration itself. Enable metadata routing to pass them through a Pipeline.",
         UserWarning,
-        stacklevel=4,
     )

@@ -1,7 +1,6 @@
 """The same rows under several policies: routes, errors, costs, and what moved from where to where."""
 
 import difflib
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from skroute._validation import (
     label_positions,
     listed,
 )
+from skroute._warnings import warn_caller
 from skroute.exceptions import SkrouteWarning
 from skroute.metrics._comparison import ERRORS, ComparedRows, PolicyComparison, object_array
 from skroute.metrics._routing_cost import routing_cost
@@ -174,11 +174,10 @@ def _warn_of_labels(rows: Mapping[Any, int], known: Sequence[Any]) -> None:
         close = difflib.get_close_matches(str(label).casefold(), by_text, n=1)
         hint = f"; did you mean {by_text[close[0]]!r}?" if close else ""
         texts.append(f"{label!r} ({counted(rows[label], 'row')}{hint})")
-    warnings.warn(
+    warn_caller(
         f"y holds labels that are no class of the policies: {listed(texts, SHOWN_LABELS)}. Their rows are wrong "
         "wherever they are auto-routed.",
         SkrouteWarning,
-        stacklevel=3,
     )
 
 

@@ -1,7 +1,6 @@
 """The policy whose thresholds come with a guarantee for each class."""
 
 import math
-import warnings
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any, Self
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from skroute._frames import check_proba
 from skroute._validation import check_classes, check_sample_weight, counts_rows, label_positions, listed
+from skroute._warnings import warn_caller
 from skroute.exceptions import UncertifiedClassWarning
 from skroute.policies._certificates import Certificates, read_records
 from skroute.policies._statements import GatedRows, state_error, state_nothing, state_recall
@@ -326,11 +326,10 @@ class CertifiedPolicy(BasePolicy):
                 "threshold."
             )
         if reasons:
-            warnings.warn(
+            warn_caller(
                 f"Not certified: {listed(reasons)}. {consequence} certificates_ tells the figures, "
                 "certificates_.labels_needed() how many more rows it takes.",
                 UncertifiedClassWarning,
-                stacklevel=3,
             )
 
     def _learned(self) -> dict[str, Any]:

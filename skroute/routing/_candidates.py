@@ -1,7 +1,6 @@
 """Short lists of labels: split conformal sets that hold the true class with a stated probability."""
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute._validation import check_sample_weight, counts_rows, label_positions, listed
+from skroute._warnings import warn_caller
 from skroute.exceptions import RareClassWarning
 from skroute.routing._json import from_json, to_json
 
@@ -310,10 +310,9 @@ def _warn_of_short_classes(candidates: CandidateSets, classes: NDArray[Any], kin
         if level == 0.0
     ]
     if reasons:
-        warnings.warn(
+        warn_caller(
             f"Sets that hold the true class with probability {coverage:g} cannot leave out {listed(reasons)}.",
             RareClassWarning,
-            stacklevel=5,
         )
 
 

@@ -1,9 +1,9 @@
 """The warning that numbers which somebody chose for a policy can never change a route."""
 
-import warnings
 from collections.abc import Container
 
 from skroute._validation import listed
+from skroute._warnings import warn_caller
 from skroute.exceptions import DeadGateWarning
 from skroute.routing._audit import GateAudit, PolicyAudit
 
@@ -39,11 +39,10 @@ def warn_of_dead_gates(audit: PolicyAudit, chosen: Container[str], named: Contai
     for gate in dead:
         groups.setdefault((gate.gate, gate.note), []).append(gate)
     reasons = "; ".join(reason for gates in groups.values() for reason in _reasons(gates))
-    warnings.warn(
+    warn_caller(
         f"With {audit.n_classes} classes these numbers, each with the others as they are, can never change a route "
         f"({reasons}). Change them or the gates named, or leave them out; audit() has the bounds of every gate.",
         DeadGateWarning,
-        stacklevel=3,
     )
 
 
