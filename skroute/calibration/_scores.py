@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute._frames import as_spelled, column_names, in_class_order
-from skroute._rows import RANGE_TOLERANCE, SUM_TOLERANCE, row_sums
+from skroute._rows import PERCENT_SLACK, RANGE_TOLERANCE, ROUNDED_SUM, SUM_TOLERANCE, row_sums
 from skroute._validation import (
     check_classes,
     check_option,
@@ -155,14 +155,31 @@ def _ones(numbers: NDArray[Any]) -> NDArray[np.bool_] | None:
 def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:
     """Tell whether scores are probabilities: as told by `kind`, or all in [0, 1] with rows that sum to one.
 
-    Rows with unknown classes count as well: what is left of them is still a distribution over the known classes.
+    Rows with unknown classes count as well: what is left of them is still a distribution over the known classes. What
+    looks like probabilities that were rounded, or like percentages, is refused: read as logits it would do silent harm.
     """
     if check_option(kind, KINDS, "kind", owner) != "auto":
         return kind == "proba"
     least = float(scores.min(initial=0.0))
     known = np.nan_to_num(scores, nan=0.0) if np.isnan(least) else scores
-    inside = bool(known.min(initial=0.0) >= -RANGE_TOLERANCE and known.max(initial=0.0) <= 1.0 + RANGE_TOLERANCE)
-    return inside and (known.ndim == 1 or bool((np.abs(row_sums(known) - 1.0) <= SUM_TOLERANCE).all()))
+    positive = bool(known.min(initial=0.0) >= -RANGE_TOLERANCE)
+    inside = positive and bool(known.max(initial=0.0) <= 1.0 + RANGE_TOLERANCE)
+    if known.ndim == 1 or not positive:
+        return inside
+    sums = row_sums(known)
+    if inside and (np.abs(sums - 1.0) <= SUM_TOLERANCE).all():
+        return True
+    whole, slack = (1.0, ROUNDED_SUM) if inside else (100.0, PERCENT_SLACK)
+    off = np.abs(sums - whole)
+    if (off <= slack).mean() > 0.5:
+        row = off.argmax()
+        looks = "probabilities that were rounded" if inside else "percentages"
+        cure = "Divide each row by its sum" if inside else "Divide them by 100"
+        raise ValueError(
+            f"scores look like {looks}: most rows sum to {whole:g} or nearly so, and row {row} to {sums[row]:.6g}. "
+            f"{cure}; if they are something else, tell the calibrator: kind='scores'."
+        )
+    return False
 
 
 def normalise(proba: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from skroute.calibration import PooledCalibrator, TemperatureCalibrator, VectorCalibrator
 from skroute.calibration._scores import (
     check_one_vs_rest,
     check_score_column,
@@ -17,7 +18,10 @@ from skroute.calibration._scores import (
     [
         ([[0.25, 0.75], [1.0, 0.0]], True),
         ([[0.252, 0.75]], True),
-        ([[0.26, 0.75]], False),
+        ([[0.6, 0.75]], False),
+        # Most rows speak.
+        ([[0.26, 0.75], [0.6, 0.75]], False),
+        ([[26.0, 74.0], [30.0, 80.0]], False),
         ([[-0.1, 1.1]], False),
         ([[0.5, 0.5], [2.0, -1.0]], False),
         ([[0.25, np.nan, 0.75]], True),
@@ -26,6 +30,23 @@ from skroute.calibration._scores import (
 )
 def test_probabilities_lie_in_zero_to_one_and_sum_to_one_up_to_rounding(scores, expected):
     assert is_proba(np.array(scores), "auto", "test") is expected
+
+
+@pytest.mark.parametrize("name", ["pooled", "temperature", "vector"])
+def test_rounded_probabilities_and_percentages_are_refused_unless_told_what_they_are(name):
+    makers = {"pooled": PooledCalibrator, "temperature": TemperatureCalibrator, "vector": VectorCalibrator}
+    rng = np.random.default_rng(0)
+    proba, y = rng.dirichlet(np.ones(10), 200), np.tile(np.arange(10), 20)
+    for scores, message in [
+        (proba.round(2), r"look like probabilities that were rounded: .* row \d+ to (0\.9|1\.0)\d*\. Divide each row"),
+        (100.0 * proba, r"look like percentages: most rows sum to 100 .*\. Divide them by 100; .*kind='scores'"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            makers[name]().fit(scores, y)
+        for kind in ("proba", "scores"):
+            assert makers[name](kind=kind).fit(scores, y).from_proba_ is (kind == "proba")
+    rounded = proba.round(2)
+    assert makers[name]().fit(rounded / rounded.sum(axis=1, keepdims=True), y).from_proba_
 
 
 def test_who_knows_what_the_scores_are_need_not_have_them_guessed():
