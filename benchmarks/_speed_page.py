@@ -16,25 +16,29 @@ HEADS = {
     True: ("case / unit", "times as long", "least-largest", "goal", "reached", "ours ms", "unit ms", "MB", "unit MB"),
 }
 READING = """\
-Ratios are those of medians, from at least {n_rounds} rounds in which all peers take turns; beside
-them the least and the largest ratio within a round. Gates of few rows, tables and isotonic fits that take no more than
-a few milliseconds are timed several at once, on both sides. A goal in brackets is one to stretch for. Linear algebra
-runs in one thread. MB is the most that is held at once beyond the inputs; for gates and calibration beyond the result
-too. The 5 MB that gates keep for the next call, in each thread that calls them, are not counted.
-"By hand" is what one would write with NumPy and SciPy, without any check of the input: of the gates ("plain gates") by
-argmax and np.partition, and the entropy by np.log or by scipy.special.entr. "One read" is the sum of the matrix; goals
-in reads are for routes as codes of one byte, as in the study that set them, and those with routes as text, of 32 bytes
-a row, stand beside them. Knots are the points that an isotonic curve is drawn through. Only ratios mean anything: the
-machine is shared. Goals were set by prototypes on another machine, and are judged before rounding; one of MB by the
-column beside it.
+**Ratios** are those of medians, from at least {n_rounds} rounds in which all peers take turns; the least and the
+largest ratio within a round stand beside them. Linear algebra runs in one thread. Only ratios mean anything: the machine
+is shared. What takes no more than a few milliseconds (gates of few rows, tables, isotonic fits of 100,000 rows) is timed
+several times at once, ours and the peers alike.
 
-The goals of the gates are for float64 in C order, against partition and np.log; other types, layouts and peers are
-told beside it. Small inputs are to be no slower than the plain definition of the library itself, which checks its rows
-as well; code by hand, which does not, stands beside it.
+**Peers.** "By hand" is what one would write with NumPy and SciPy, without any check of the input. "Plain gates" are
+gates by hand: argmax and np.partition, and the entropy by np.log or by scipy.special.entr. "Plain code of the library" is
+the definition that the fast gates must equal; it checks its rows, as they do. "One read" is the sum of the matrix: it
+tells how near the gates are to what the memory allows. "Their check alone" is that part of the gates which refuses rows
+that are no probabilities.
 
-Goals in sorts, those of isotonic fits and those against the partition of the gates by hand depend on how fast NumPy
-sorts. On some processors it sorts several times slower with its AVX-512 code than with that switched off
-(`NPY_DISABLE_CPU_FEATURES`); how long one sort took is told under isotonic fits."""
+**Goals** were set by prototypes on another machine, and one in brackets is to stretch for. Those of the gates are for
+float64 in C order; float32 (f4) and columns in one piece (F-order) stand beside. Those in reads are for routes as codes
+of one byte, as in the study that set them; text, of 32 bytes a row, stands beside them. Gates of few rows are to be no
+slower than the plain code of the library. A goal for memory is judged by the column MB.
+
+**MB** is the most that is held at once beyond the inputs; for gates and calibration beyond the result too, which growth
+counts. The 5 MB that gates keep for the next call, in each thread that calls them, are not counted.
+
+**Sorts.** On some processors NumPy sorts eight times slower than on others of their age. So goals against peers that
+sort, as isotonic fits and the partition of plain gates do, are reached on one processor and missed on another. How long
+one sort took stands under the fits of isotonic curves; their knots are the points that such a curve is drawn
+through."""
 QUICK = "From a quick run, on sizes far below those that the goals are for: it shows that all runs, not how fast."
 
 

@@ -4,7 +4,8 @@ Calibration: predict_proba of RoutingClassifier against that of CalibratedClassi
 returns stored probabilities at no cost, with the same calibration rows. Isotonic curves get a chosen number of knots,
 placed where the scores are. By hand: np.interp for each class, or the formula on the whole matrix, then rows divided by
 their sums; nothing is checked. Maps that are the same must agree to 1e-12; sigmoid and temperature of the two libraries
-are fitted apart, and must agree to 1e-6. scikit-learn has no beta calibration.
+are fitted apart, and must agree to 1e-6. scikit-learn has no beta calibration. Nor has it our default, "auto", which is
+a pool of methods and another map: its time beside that of scikit-learn's default, "sigmoid", says what the pool costs.
 
 Routing: predict_route against scikit-learn's predict_proba, or the same by hand, followed by the plain gates of
 `bench_gates.py`. Memory is what is held beyond the rows and the result.
@@ -129,6 +130,18 @@ def time_beta(proba: Matrix, rows: tuple[Any, ...], n_rounds: int) -> list[dict[
     )
 
 
+def time_default(proba: Matrix, rows: tuple[Any, ...], n_rounds: int) -> list[dict[str, Any]]:
+    """Compare the defaults of both libraries."""
+    theirs, ours = calibrated_pair("auto", *rows)
+    return compare(
+        f"calibrate, auto (the default), {len(proba)} x {proba.shape[1]}",
+        lambda: ours.predict_proba(proba),
+        {"scikit-learn, sigmoid (its default)": lambda: theirs.predict_proba(proba)},
+        n_rounds,
+        beyond_result=True,
+    )
+
+
 def time_routes(method: str, proba: Matrix, rows: tuple[Any, ...], n_rounds: int) -> list[dict[str, Any]]:
     """Compare calibration and routing together."""
     theirs, ours = calibrated_pair(method, *rows, policy=make_policy(proba.shape[1]))
@@ -172,6 +185,7 @@ def main(argv: list[str] | None = None) -> int:
         for method in ("sigmoid", "temperature"):
             cases += time_method(method, proba, drawn, options.rounds)
         cases += time_beta(proba, drawn, options.rounds)
+        cases += time_default(proba, drawn, options.rounds)
         for method in BY_HAND:
             cases += time_routes(method, proba, drawn, options.rounds)
     report(cases, environment(), as_json=options.json)

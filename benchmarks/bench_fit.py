@@ -4,7 +4,9 @@ One class at a time for isotonic and sigmoid, all classes for temperature. sciki
 without the classifier around them, as CalibratedClassifierCV would fit them. By hand: an argsort and SciPy's
 isotonic_regression; a minimiser of SciPy with the loss and its gradient in NumPy; a bounded search for the temperature.
 The isotonic function must be scikit-learn's to 1e-12, and the losses must agree to 1e-8. Shrunk isotonic fits are
-another function, which nobody else has: their time stands beside, without a goal. So does one np.sort of the scores.
+another function, which nobody else has: their time stands beside, without a goal. So does one np.sort of the scores,
+and so do the defaults of both libraries, fitted to stored scores and around a classifier of texts: ours is a pool of
+methods, "auto", and scikit-learn's is "sigmoid".
 Isotonic fits of 100,000 rows take a few milliseconds, and are timed ten at once.
 
 Run with OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1; only the ratios mean anything on a shared machine.
@@ -21,9 +23,15 @@ from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression, minimize, minimize_scalar
 from scipy.special import expit, log_softmax
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
+from skroute import RoutingClassifier
 from skroute.calibration import IsotonicCalibrator, SigmoidCalibrator, TemperatureCalibrator
+from skroute.datasets import make_tickets
 
 Values = NDArray[np.float64]
 
@@ -35,6 +43,8 @@ TEMPERATURE = [(1_000_000, 3, 8), (100_000, 20, 8), (100_000, 77, 8)]
 SHRINKAGE = 5.0
 # Fits of up to so many rows take a few milliseconds, and are timed so many at once.
 SHORT, TIMES_SHORT = 100_000, 10
+# Rows and classes of stored scores, and tickets, to which the defaults are fitted.
+DEFAULT, TICKETS = [(20_000, 3), (20_000, 20), (20_000, 77)], 6000
 QUICK = 10
 SAME_LOSS = 1e-8
 
@@ -155,6 +165,32 @@ def time_temperature(n_rows: int, n_classes: int, goal: float, n_rounds: int) ->
     )
 
 
+def time_default(n_rows: int, n_classes: int, n_rounds: int) -> list[dict[str, Any]]:
+    """Compare the defaults of both libraries on stored scores."""
+    y, proba = make_data(n_rows, n_classes)
+    proba = normalise(proba**1.5)
+    theirs, ours = calibrated_pair("auto", proba, y)
+    return compare(
+        f"fit auto (the default), {n_rows} x {n_classes}",
+        lambda: clone(ours).fit(proba, y),
+        {"scikit-learn, sigmoid (its default)": lambda: clone(theirs).fit(proba, y)},
+        n_rounds,
+    )
+
+
+def time_whole(n_rows: int, n_rounds: int) -> list[dict[str, Any]]:
+    """Compare the defaults of both libraries around a classifier of texts, its five fits and its last one included."""
+    tickets = make_tickets(n_rows, random_state=0)
+    texts = make_pipeline(TfidfVectorizer(), LogisticRegression(C=5.0, solver="newton-cg"))
+    theirs = CalibratedClassifierCV(texts, ensemble=False)
+    return compare(
+        f"fit all around a classifier of {n_rows} texts, auto (the default)",
+        lambda: RoutingClassifier(clone(texts)).fit(tickets.data, tickets.target),
+        {"scikit-learn, sigmoid (its default)": lambda: clone(theirs).fit(tickets.data, tickets.target)},
+        n_rounds,
+    )
+
+
 def main(argv: list[str] | None = None) -> int:
     options = parser(__doc__).parse_args(argv)
     factor = QUICK if options.quick else 1
@@ -165,6 +201,9 @@ def main(argv: list[str] | None = None) -> int:
         cases += time_sigmoid(n_rows // factor, goal, options.rounds)
     for n_rows, n_classes, goal in TEMPERATURE:
         cases += time_temperature(n_rows // factor, n_classes, goal, options.rounds)
+    for n_rows, n_classes in DEFAULT:
+        cases += time_default(n_rows // factor, n_classes, options.rounds)
+    cases += time_whole(TICKETS // factor, options.rounds)
     report(cases, environment(), as_json=options.json)
     return 0
 

@@ -3,8 +3,8 @@
 Gates, isotonic calibration, and the reliability table of all classes: against the number of rows at 20 classes, and
 against the number of classes where rows times classes are held at four million.
 By hand: plain gates, np.interp for each class, calibration_curve for each class. The slope is that of the straight line
-through logarithms; against rows over the last two decades, where calls no longer count. Linear time has slope 1 against
-rows, 0 against classes. Memory is what is held beyond the inputs, results included.
+through the logarithms of cost and size; against rows over the last two decades, where calls no longer count. Linear
+time has slope 1 against rows, 0 against classes. Memory is what is held beyond the inputs, results included.
 
 Run with OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1; only ratios and slopes mean anything on a shared machine.
 """  # noqa: D400
