@@ -17,27 +17,27 @@ HEADS = {
 }
 READING = """\
 **Ratios** are those of medians, from at least {n_rounds} rounds in which all peers take turns; the least and the
-largest ratio within a round stand beside them. Linear algebra runs in one thread. Only ratios mean anything: the machine
-is shared. What takes no more than a few milliseconds (gates of few rows, tables, isotonic fits of 100,000 rows) is timed
-several times at once, ours and the peers alike.
+largest ratio within a round stand beside them. Linear algebra runs in one thread. Only ratios mean anything: the
+machine is shared. What takes no more than a few milliseconds (gates of few rows, tables, isotonic fits of 100,000
+rows) is timed several times at once, ours and the peers alike.
 
 **Peers.** "By hand" is what one would write with NumPy and SciPy, without any check of the input. "Plain gates" are
-gates by hand: argmax and np.partition, and the entropy by np.log or by scipy.special.entr. "Plain code of the library" is
-the definition that the fast gates must equal; it checks its rows, as they do. "One read" is the sum of the matrix: it
-tells how near the gates are to what the memory allows. "Their check alone" is that part of the gates which refuses rows
-that are no probabilities.
+gates by hand: argmax and np.partition, and the entropy by np.log or by scipy.special.entr. "Plain code of the
+library" is the definition that the fast gates must equal; it checks its rows, as they do. "One read" is the sum of
+the matrix: it tells how near the gates are to what the memory allows. "Their check alone" is that part of the gates
+which refuses rows that are no probabilities.
 
 **Goals** were set by prototypes on another machine, and one in brackets is to stretch for. Those of the gates are for
-float64 in C order; float32 (f4) and columns in one piece (F-order) stand beside. Those in reads are for routes as codes
-of one byte, as in the study that set them; text, of 32 bytes a row, stands beside them. Gates of few rows are to be no
-slower than the plain code of the library. A goal for memory is judged by the column MB.
+float64 in C order; float32 (f4) and columns in one piece (F-order) stand beside. Those in reads are for routes as
+codes of one byte, as in the study that set them; text, of 32 bytes a row, stands beside them. Gates of few rows are
+to be no slower than the plain code of the library. A goal for memory is judged by the column MB.
 
-**MB** is the most that is held at once beyond the inputs; for gates and calibration beyond the result too, which growth
-counts. The 5 MB that gates keep for the next call, in each thread that calls them, are not counted.
+**MB** is the most that is held at once beyond the inputs; for gates and calibration beyond the result too, which
+growth counts. The 5 MB that gates keep for the next call, in each thread that calls them, are not counted.
 
 **Sorts.** On some processors NumPy sorts eight times slower than on others of their age. So goals against peers that
-sort, as isotonic fits and the partition of plain gates do, are reached on one processor and missed on another. How long
-one sort took stands under the fits of isotonic curves; their knots are the points that such a curve is drawn
+sort, as isotonic fits and the partition of plain gates do, are reached on one processor and missed on another. How
+long one sort took stands under the fits of isotonic curves; their knots are the points that such a curve is drawn
 through."""
 QUICK = "From a quick run, on sizes far below those that the goals are for: it shows that all runs, not how fast."
 
