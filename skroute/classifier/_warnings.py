@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skroute._tabular import counted
 from skroute._validation import listed
 from skroute._warnings import warn_caller
 from skroute.exceptions import RareClassWarning
@@ -20,7 +21,7 @@ def warn_of_rare_classes(
     rare = (counts > 0) & (counts < n_folds)
     if not (rare | unseen).any():
         return
-    named = [f"{label!r} ({count} rows)" for label, count in zip(classes.tolist(), counts, strict=True)]
+    named = [f"{label!r} ({counted(count, 'row')})" for label, count in zip(classes.tolist(), counts, strict=True)]
 
     def those(chosen: NDArray[np.bool_]) -> str:
         return listed(name for name, is_chosen in zip(named, chosen, strict=True) if is_chosen)

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from skroute._tabular import counted
 from skroute.cli._errors import extra
 from skroute.cli._read import shortened
 
@@ -130,7 +131,7 @@ def _worst_text(when: str, figures: dict[Any, Any], row: dict[str, Any] | None) 
         f"{row['confidence']:.2f} and is right {row['accuracy']:.2f} ({row['interval_low']:.2f} to "
         f"{row['interval_high']:.2f}, {row['count']} rows): {row['verdict']}."
     )
-    return f"{text} {few} classes have too few rows to judge." if few else text
+    return f"{text} Of {counted(few, 'class', 'classes')} there are too few rows to judge." if few else text
 
 
 def _shown_classes(figures: dict[Any, Any], worst: list[dict[str, Any] | None]) -> list[Any]:

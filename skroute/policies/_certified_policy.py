@@ -322,8 +322,8 @@ class CertifiedPolicy(BasePolicy):
             )
         else:
             consequence = (
-                "A class without certificate is never auto-routed; its rows are counted that pass all gates but the "
-                "threshold."
+                "A class without certificate is never auto-routed. Its rows are those on which it is on top and that "
+                "pass all gates but the threshold."
             )
         if reasons:
             warn_caller(

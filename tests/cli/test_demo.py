@@ -76,7 +76,7 @@ def test_class_with_two_rows_runs_and_is_never_routed(tickets, tmp_path, capsys)
     code, out, _ = run(capsys, path, "--text", "body", "--label", "queue")
     assert code == 0
     assert "note:" in out
-    assert "'coffee' (1 rows)" in out
+    assert "'coffee' (1 row)" in out
 
 
 def test_missing_file(capsys, tmp_path):
