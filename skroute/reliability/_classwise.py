@@ -17,7 +17,7 @@ __all__ = ["MOST_BINS", "classwise_sums"]
 MOST_BINS = 64
 # Probabilities in a block: small enough for the caches, large enough for calls to cost little beside the work. Blocks
 # of long rows are looked at in parts; most of the other calls then are for few of their probabilities.
-BLOCK, SPARSE_BLOCK, SPARSE_PART = 2**16, 2**19, 2**17
+BLOCK, SPARSE_BLOCK, SPARSE_PART = 2**16, 2**19, 2**18
 # A float64 holds the sum over so many rows without losing a unit of the grid.
 EXACT_ROWS = 2 ** (53 - GRID_BITS)
 # So does an int64 over so many and another block, with a bit to spare.
