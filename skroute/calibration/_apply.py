@@ -13,7 +13,6 @@ from skroute._top_blocks import MANY_ROWS, strip_length
 
 __all__ = [
     "ByColumn",
-    "CheckedMap",
     "Floats",
     "Map",
     "all_finite",
@@ -25,10 +24,9 @@ __all__ = [
 
 # Named, because Python would build the type anew for each inner function, which takes longer than calibrating a row.
 Floats = NDArray[np.float64]
-# Writes the probabilities of some rows of finite scores to the second array.
-Map = Callable[[Floats, Floats], None]
-# The same for any rows; returns whether all scores were finite, or else what it wrote does not count.
-CheckedMap = Callable[[Floats, Floats], bool]
+# Writes the probabilities of some rows of scores to the second array; returns whether all scores were finite, or else
+# what it wrote does not count.
+Map = Callable[[Floats, Floats], bool]
 
 # Values in a block, of a multiple of so many rows: the last bit of a row's sum can depend on how many rows there are;
 # at least 256 of them: some calibrators go through a block column by column.
@@ -43,7 +41,7 @@ LONG_ROW = 2**13
 LEAST_SUM = 1e-290
 
 
-def by_blocks(function: CheckedMap, scores: NDArray[np.float64], size: int | None = None) -> NDArray[np.float64] | None:
+def by_blocks(function: Map, scores: NDArray[np.float64], size: int | None = None) -> NDArray[np.float64] | None:
     """Return the probabilities that a function gives to rows of scores; None where a score is not finite.
 
     It is given `size` rows at once, by default a block of them, and all if they are few.
@@ -65,7 +63,7 @@ def all_finite(values: NDArray[np.float64]) -> bool:
     # Where the sum is finite, all are; where it is not, the values may only be large.
     if len(values) == 1:
         return math.isfinite(sum(values[0].tolist())) or bool(np.isfinite(values).all())
-    if values.flags.forc:
+    if values.flags.forc or values.shape[1] == 1:
         with np.errstate(over="ignore", invalid="ignore"):
             if np.isfinite(values.sum()):
                 return True

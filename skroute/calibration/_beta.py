@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit, logit
 
-from skroute.calibration._apply import ByColumn, Floats, Map, logistic
+from skroute.calibration._apply import ByColumn, Floats, Map, all_finite, logistic
 from skroute.calibration._one_class import OneClassCalibrator
 from skroute.calibration._scores import check_one_vs_rest, is_proba
 
@@ -130,13 +130,16 @@ class BetaCalibrator(OneClassCalibrator):
         parameters = -np.array([(one.a_, one.b_, one.c_) for one in calibrators]).T
         a, b, c = (ByColumn(column, n_rows) for column in parameters)
 
-        def write(scores: Floats, proba: Floats) -> None:
+        def write(scores: Floats, proba: Floats) -> bool:
+            if not all_finite(scores):
+                return False
             log_odds, other = _log_features(scores, from_proba=from_proba)
             a(np.multiply, log_odds, proba)
             b(np.multiply, other, other)
             proba += other
             c(np.add, proba, proba)
             logistic(proba)
+            return True
 
         return write
 

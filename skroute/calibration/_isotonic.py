@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from skroute._validation import check_amount
-from skroute.calibration._apply import Map
+from skroute.calibration._apply import Floats, Map, all_finite
 from skroute.calibration._isotonic_fit import isotonic_knots
 from skroute.calibration._isotonic_table import IsotonicTable
 from skroute.calibration._one_class import OneClassCalibrator
@@ -98,7 +98,16 @@ class IsotonicCalibrator(OneClassCalibrator):
         """Return how so many rows of scores, with a column for each calibrator, are calibrated, block by block."""
         knots = [(one.scores_, one.proba_) for one in calibrators]
         table = IsotonicTable.for_rows(knots, n_rows)
-        return super().map_all(calibrators, n_rows) if table is None else table.write
+        if table is None:
+            return super().map_all(calibrators, n_rows)
+
+        def write(scores: Floats, proba: Floats) -> bool:
+            if not all_finite(scores):
+                return False
+            table.write(scores, proba)
+            return True
+
+        return write
 
     def of_score(self, score: float) -> float:
         """Return the probability of one finite score."""

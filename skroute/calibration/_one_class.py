@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skroute.calibration._apply import Floats, Map
+from skroute.calibration._apply import Floats, Map, all_finite
 from skroute.calibration._scores import check_score_column
 
 __all__ = ["OneClassCalibrator"]
@@ -38,9 +38,12 @@ class OneClassCalibrator(BaseEstimator):
     def map_all(cls, calibrators: Sequence[Self], n_rows: int) -> Map:
         """Return how so many rows of scores, with a column for each calibrator, are calibrated, block by block."""
 
-        def write(scores: Floats, proba: Floats) -> None:
+        def write(scores: Floats, proba: Floats) -> bool:
+            if not all_finite(scores):
+                return False
             for k, one in enumerate(calibrators):
                 proba[:, k] = one.apply(scores[:, k])
+            return True
 
         return write
 

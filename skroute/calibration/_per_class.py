@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import has_fit_parameter
 
 from skroute._validation import check_classes, label_positions, require_fitted
-from skroute.calibration._apply import CheckedMap, Floats, all_finite, by_blocks, divide_rows
+from skroute.calibration._apply import Floats, Map, all_finite, by_blocks, divide_rows
 from skroute.calibration._beta import BetaCalibrator
 from skroute.calibration._identity import IdentityCalibrator
 from skroute.calibration._isotonic import IsotonicCalibrator
@@ -180,7 +180,7 @@ class PerClassCalibrator(BaseEstimator):
                 look(rows)
             yield self._predict_each(check_scores(values[rows])) if complete is None else complete
 
-    def _quick_map(self, n_rows: int) -> CheckedMap | None:
+    def _quick_map(self, n_rows: int) -> Map | None:
         """Return how rows are calibrated in which every class has a score, where one formula serves all classes."""
         kinds = {type(calibrator) for calibrator in self.calibrators_}
         if len(kinds) > 1 or not issubclass(kind := kinds.pop(), OneClassCalibrator):
@@ -188,20 +188,19 @@ class PerClassCalibrator(BaseEstimator):
         fitted: Any = self.calibrators_
         write = kind.map_all(fitted, n_rows)
 
-        shared = len(fitted) < len(self.classes_)
-
-        def write_rows(scores: Floats, proba: Floats) -> bool:
-            if not all_finite(scores):
+        def write_both(scores: Floats, proba: Floats) -> bool:
+            if not (all_finite(scores[:, :1]) and write(scores[:, 1:], proba[:, 1:])):
                 return False
-            if shared:
-                write(scores[:, 1:], proba[:, 1:])
-                np.subtract(1.0, proba[:, 1], out=proba[:, 0])
-            else:
-                write(scores, proba)
-                divide_rows(proba)
+            np.subtract(1.0, proba[:, 1], out=proba[:, 0])
             return True
 
-        return write_rows
+        def write_all(scores: Floats, proba: Floats) -> bool:
+            if not write(scores, proba):
+                return False
+            divide_rows(proba)
+            return True
+
+        return write_both if len(fitted) < len(self.classes_) else write_all
 
     def _predict_each(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities of checked scores, class by class."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from skroute.calibration._apply import ByColumn, Floats, Map, logistic
+from skroute.calibration._apply import ByColumn, Floats, Map, all_finite, logistic
 from skroute.calibration._one_class import OneClassCalibrator
 from skroute.calibration._platt import fit_platt
 from skroute.calibration._scores import check_one_vs_rest
@@ -84,10 +84,15 @@ class SigmoidCalibrator(OneClassCalibrator):
         a = ByColumn(np.array([one.a_ for one in calibrators]), n_rows)
         b = ByColumn(np.array([one.b_ for one in calibrators]), n_rows)
 
-        def write(scores: Floats, proba: Floats) -> None:
-            a(np.multiply, scores, proba)
+        def write(scores: Floats, proba: Floats) -> bool:
+            with np.errstate(over="ignore", invalid="ignore"):
+                a(np.multiply, scores, proba)
+            # Rather than the scores: these have arrived from memory by now.
+            if not all_finite(proba):
+                return False
             b(np.add, proba, proba)
             logistic(proba)
+            return True
 
         return write
 

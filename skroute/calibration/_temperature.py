@@ -23,7 +23,6 @@ LEAST_LOGIT = -1e100
 # Exponentials of less lose nothing to the limits of floats.
 MOST_LOG = 600.0
 LOG_2 = math.log(2.0)
-BITS_OF_ONE = bits_of(np.ones(1))[0]
 
 
 class TemperatureCalibrator(BaseEstimator):
@@ -161,11 +160,14 @@ class TemperatureCalibrator(BaseEstimator):
         return bool(self.beta_ * max(-np.log(self.floor), np.log1p(self.floor)) < MOST_LOG)
 
     def _write_powers(self, scores: NDArray[np.float64], proba: NDArray[np.float64]) -> bool:
-        # softmax(beta * log(p)) without the search for the largest of each row. What has a sign, exceeds one or is not
-        # finite has larger bits than one.
-        if bits_of(scores).max() > BITS_OF_ONE:
+        # softmax(beta * log(p)) without the search for the largest of each row. What is no probability is looked for
+        # when the floor was added, and all have arrived from memory: its bits are then under those of the floor, or
+        # over those of one plus the floor.
+        floor = float(self.floor)
+        np.add(scores, floor, out=proba)
+        bits, (least, most) = bits_of(proba), bits_of(np.array([floor, 1.0 + floor]))
+        if np.minimum.reduce(bits, axis=None) < least or np.maximum.reduce(bits, axis=None) > most:
             return self._write_softmax(scores, proba)
-        np.add(scores, self.floor, out=proba)
         # Of each pair the quicker one.
         np.log(proba, out=proba)
         proba *= self.beta_ / LOG_2

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
+from skroute.calibration import PerClassCalibrator
 from skroute.calibration._apply import LONG_ROW, ByColumn
 
 
@@ -27,3 +28,26 @@ def test_numbers_of_columns_are_combined_as_numpy_does(n_rows, n_columns, order)
         in_place = values.copy(order="K")
         combine(np.multiply, in_place, in_place)
         assert_array_equal(in_place, values * numbers)
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic", "beta", "none"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf, 1.7e308, -1.7e308])
+def test_a_strange_score_changes_no_other_row(method, n_classes, strange):
+    rng = np.random.default_rng(0)
+    scores, y = rng.normal(size=(5000, n_classes)), np.arange(5000) % n_classes
+    scores[np.arange(5000), y] += 1.0
+    calibrator = PerClassCalibrator(method).fit(scores, y)
+    expected, changed = calibrator.predict_proba(scores), scores.copy()
+    for place in (0, 2500, 4999):
+        changed[place, n_classes - 1] = strange
+    if np.isinf(strange):
+        with pytest.raises(ValueError, match="row 0"):
+            calibrator.predict_proba(changed)
+        return
+    found, others = calibrator.predict_proba(changed), np.delete(np.arange(5000), [0, 2500, 4999])
+    assert_allclose(found[others], expected[others], rtol=0, atol=1e-15)
+    assert_allclose(found.sum(axis=1), 1.0)
+    # A class that was not scored has nothing.
+    strange_ones = found[[0, 2500, 4999], n_classes - 1]
+    assert (strange_ones > 0.3).all() if strange > 0.0 else (strange_ones < 0.2).all()

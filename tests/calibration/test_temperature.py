@@ -236,3 +236,28 @@ def test_the_caller_keeps_his_arrays(sample):
         before = given.copy()
         TemperatureCalibrator().fit(given, y, weight)
         assert_array_equal(given, before)
+
+
+@pytest.mark.parametrize("strange", [-0.0, -1e-13, -1e-7, 1.0 + 2.0**-52, 1.0 + 1e-7, 2.5])
+@pytest.mark.parametrize("place", [0, 2999, 3000, 7999])
+def test_what_is_no_probability_is_calibrated_as_scikit_learn_would_wherever_it_stands(strange, place):
+    rng = np.random.default_rng(0)
+    proba = rng.dirichlet(np.ones(5), 8000)
+    calibrator = TemperatureCalibrator().fit(proba, rng.integers(0, 5, 8000))
+    expected, proba[place, 3] = calibrator.predict_proba(proba), strange
+    found = calibrator.predict_proba(proba)
+    others = np.arange(8000) != place
+    assert_allclose(found[others], expected[others], rtol=0, atol=1e-15)
+    logits = np.log(np.maximum(proba[place], 0.0) + calibrator.floor)
+    assert_allclose(found[place], softmax(calibrator.beta_ * logits), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("place", [0, 2999, 3000, 7999])
+@pytest.mark.parametrize("strange", [np.inf, -np.inf])
+def test_infinite_scores_are_refused_wherever_they_stand(strange, place):
+    rng = np.random.default_rng(0)
+    proba = rng.dirichlet(np.ones(5), 8000)
+    calibrator = TemperatureCalibrator().fit(proba, rng.integers(0, 5, 8000))
+    proba[place, 3] = strange
+    with pytest.raises(ValueError, match=f"row {place}"):
+        calibrator.predict_proba(proba)
