@@ -17,7 +17,8 @@ PASSED_OVER = tuple(f"{Path(file).parent}{os.sep}" for file in (__file__, sklear
 def warn_caller(message: str, category: type[Warning]) -> None:
     """Warn as from the innermost line outside of skroute, scikit-learn and joblib.
 
-    Where there is none, as in a process of joblib's, the line is that of the one who calls this.
+    In a process or a thread that runs nothing else, that is a line of Python's own; were there none at all, it would be
+    that of the one who calls this.
     """
     frame, level = inspect.currentframe(), 1
     while frame is not None and frame.f_code.co_filename.startswith(PASSED_OVER):

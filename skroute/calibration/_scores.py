@@ -156,7 +156,7 @@ def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:
     """Tell whether scores are probabilities: as told by `kind`, or all in [0, 1] with rows that sum to one.
 
     Rows with unknown classes count as well: what is left of them is still a distribution over the known classes. What
-    looks like probabilities that were rounded, or like percentages, is refused: read as logits it would do silent harm.
+    looks like rounded probabilities or like percentages is refused: read as logits it would do silent harm.
     """
     if check_option(kind, KINDS, "kind", owner) != "auto":
         return kind == "proba"
@@ -173,11 +173,15 @@ def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:
     off = np.abs(sums - whole)
     if (off <= slack).mean() > 0.5:
         row = off.argmax()
-        looks = "probabilities that were rounded" if inside else "percentages"
-        cure = "Divide each row by its sum" if inside else "Divide them by 100"
+        if inside:
+            looks = (
+                f"probabilities whose rows do not all sum to 1: most nearly do, but row {row} sums to {sums[row]:.6g}"
+            )
+        else:
+            looks = "percentages: most rows sum to about 100"
         raise ValueError(
-            f"scores look like {looks}: most rows sum to {whole:g} or nearly so, and row {row} to {sums[row]:.6g}. "
-            f"{cure}; if they are something else, tell the calibrator: kind='scores'."
+            f"scores look like {looks}. Divide {'each row by its sum' if inside else 'them by 100'}; if they are "
+            "something else, tell the calibrator: kind='scores'."
         )
     return False
 

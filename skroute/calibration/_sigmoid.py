@@ -87,8 +87,8 @@ class SigmoidCalibrator(OneClassCalibrator):
         def write(scores: Floats, proba: Floats) -> bool:
             with np.errstate(over="ignore", invalid="ignore"):
                 a(np.multiply, scores, proba)
-            # Rather than the scores: these have arrived from memory by now.
-            if not all_finite(proba):
+            # Looked at before the scores, because these have arrived from memory by now; a product may be too large.
+            if not all_finite(proba) and not all_finite(scores):
                 return False
             b(np.add, proba, proba)
             logistic(proba)

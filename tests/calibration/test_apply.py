@@ -30,6 +30,23 @@ def test_numbers_of_columns_are_combined_as_numpy_does(n_rows, n_columns, order)
         assert_array_equal(in_place, values * numbers)
 
 
+@pytest.mark.parametrize("n_classes", [2, 3, 20])
+def test_a_product_beyond_all_floats_moves_no_bit_of_other_rows(n_classes):
+    rng = np.random.default_rng(0)
+    scores, y = rng.normal(size=(8000, n_classes)), np.arange(8000) % n_classes
+    scores[np.arange(8000), y] += 1.0
+    calibrator = PerClassCalibrator("sigmoid").fit(scores, y)
+    for one in calibrator.calibrators_:
+        one.a_ = 2.0 * np.sign(one.a_)
+    expected = calibrator.predict_proba(scores)
+    scores[-1, -1] = 1.7e308
+    with np.errstate(over="ignore"):
+        found, by_parts = calibrator.predict_proba(scores), [*calibrator.predict_blocks(scores, 1600)]
+    assert_array_equal(found[:-1], expected[:-1])
+    assert_array_equal(np.concatenate(by_parts), found)
+    assert found[-1, -1] > 0.3
+
+
 @pytest.mark.parametrize("method", ["sigmoid", "isotonic", "beta", "none"])
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf, 1.7e308, -1.7e308])

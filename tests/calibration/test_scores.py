@@ -38,8 +38,11 @@ def test_rounded_probabilities_and_percentages_are_refused_unless_told_what_they
     rng = np.random.default_rng(0)
     proba, y = rng.dirichlet(np.ones(10), 200), np.tile(np.arange(10), 20)
     for scores, message in [
-        (proba.round(2), r"look like probabilities that were rounded: .* row \d+ to (0\.9|1\.0)\d*\. Divide each row"),
-        (100.0 * proba, r"look like percentages: most rows sum to 100 .*\. Divide them by 100; .*kind='scores'"),
+        (
+            proba.round(2),
+            r"not all sum to 1: most nearly do, but row \d+ to (0\.9|1\.0)\d*\. Divide each row by its sum;",
+        ),
+        (100.0 * proba, r"look like percentages: most rows sum to about 100\. Divide them by 100; .*kind='scores'"),
     ]:
         with pytest.raises(ValueError, match=message):
             makers[name]().fit(scores, y)
