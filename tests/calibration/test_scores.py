@@ -40,7 +40,7 @@ def test_rounded_probabilities_and_percentages_are_refused_unless_told_what_they
     for scores, message in [
         (
             proba.round(2),
-            r"not all sum to 1: most nearly do, but row \d+ to (0\.9|1\.0)\d*\. Divide each row by its sum;",
+            r"not all sum to 1: most nearly do, but row \d+ sums to (0\.9|1\.0)\d*\. Divide each row by its sum;",
         ),
         (100.0 * proba, r"look like percentages: most rows sum to about 100\. Divide them by 100; .*kind='scores'"),
     ]:
