@@ -18,7 +18,7 @@ PACKAGE = Path(skroute.__file__).parent
 LAYERS = [
     {"_rows"},
     {"_top_blocks", "_estimates"},
-    {"exceptions", "_validation", "_tabular", "_warnings"},
+    {"exceptions", "_validation", "_tabular", "_warn_caller"},
     {"_frames"},
     {"datasets"},
     {"calibration", "reliability", "routing"},

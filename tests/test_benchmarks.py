@@ -1,5 +1,6 @@
 """The benchmarks of speed: what they answer, and how goals are judged and told. Nothing is timed here."""
 
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -59,9 +60,13 @@ def test_the_page_names_what_is_not_reached(command, tmp_path):
             "cases": [case(), case(case="slow / peer", ratio=1.25, stretch=5.0), case(at_most=True, goal=None)],
         }
     }
+    kept = {"fit": results["fit"] | {"machine": {"processor": "Q"}, "cases": [case(case="old / peer", ratio=2.0)]}}
+    (tmp_path / "speed-q.json").write_text(json.dumps({"results": kept}))
     command["write_page"](tmp_path / "speed.md", results, quick=False, n_rounds=5)
     page = (tmp_path / "speed.md").read_text()
     assert "1 of 2 goals are reached." in page
+    assert "Q, an earlier version ([speed-q.json](speed-q.json)): 0 of 1 goals are reached." in page
+    assert "- old / peer: 2.0 (goal >= 4)" in page
     assert "- slow / peer: 1.2 (goal >= 4 (5))" in page
     assert "| fit / peer | 4.0 | 3.0-5.5 | >= 4 | reached | 1.5 | 6 | 2.0 |  |" in page
     assert "times as long" in page

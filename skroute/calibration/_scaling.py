@@ -45,7 +45,8 @@ class _ScalingCalibrator(JointCalibrator):
         Raises
         ------
         ValueError
-            If shapes disagree, a value is not finite, or no row has a weight.
+            If shapes disagree, a value is not finite, no row has a weight, or scores that nobody says what they are
+            (`kind`) look like percentages, or like probabilities whose rows do not all sum to one.
         """
         training = self._read(scores, y, sample_weight, classes)
         rows = training.rows

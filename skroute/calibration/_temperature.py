@@ -97,7 +97,8 @@ class TemperatureCalibrator(BaseEstimator):
         Raises
         ------
         ValueError
-            If shapes disagree, or a value is not finite.
+            If shapes disagree, a value is not finite, or scores that nobody says what they are (`kind`) look like
+            percentages, or like probabilities whose rows do not all sum to one.
         """
         floor = check_level(self.floor, "floor", type(self).__name__)
         values, codes, labels, weight = check_training(scores, y, sample_weight, classes)

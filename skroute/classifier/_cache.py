@@ -9,7 +9,7 @@ import joblib
 from joblib.memory import MemorizedResult
 from sklearn import get_config
 
-from skroute._warnings import warn_caller
+from skroute._warn_caller import warn_caller
 from skroute.exceptions import CacheWarning
 
 __all__ = ["cached_call", "is_cached"]

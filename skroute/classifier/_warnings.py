@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from skroute._tabular import counted
 from skroute._validation import listed
-from skroute._warnings import warn_caller
+from skroute._warn_caller import warn_caller
 from skroute.exceptions import RareClassWarning
 
 __all__ = ["warn_of_lost_weights", "warn_of_rare_classes"]

@@ -19,7 +19,7 @@ from skroute._validation import (
     label_positions,
     listed,
 )
-from skroute._warnings import warn_caller
+from skroute._warn_caller import warn_caller
 from skroute.exceptions import SkrouteWarning
 from skroute.metrics._comparison import ERRORS, ComparedRows, PolicyComparison, object_array
 from skroute.metrics._routing_cost import routing_cost

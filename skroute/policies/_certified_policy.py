@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from skroute._frames import check_proba
 from skroute._validation import check_classes, check_sample_weight, counts_rows, label_positions, listed
-from skroute._warnings import warn_caller
+from skroute._warn_caller import warn_caller
 from skroute.exceptions import UncertifiedClassWarning
 from skroute.policies._certificates import Certificates, read_records
 from skroute.policies._statements import GatedRows, state_error, state_nothing, state_recall

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute._validation import check_sample_weight, counts_rows, label_positions, listed
-from skroute._warnings import warn_caller
+from skroute._warn_caller import warn_caller
 from skroute.exceptions import RareClassWarning
 from skroute.routing._json import from_json, to_json
 

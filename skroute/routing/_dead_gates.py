@@ -3,7 +3,7 @@
 from collections.abc import Container
 
 from skroute._validation import listed
-from skroute._warnings import warn_caller
+from skroute._warn_caller import warn_caller
 from skroute.exceptions import DeadGateWarning
 from skroute.routing._audit import GateAudit, PolicyAudit
 

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skroute import CertifiedPolicy, RoutePolicy, RoutingClassifier
-from skroute._warnings import warn_caller
+from skroute._warn_caller import warn_caller
 from skroute.exceptions import DeadGateWarning, RareClassWarning, SkrouteWarning, UncertifiedClassWarning
 
 DEAD = RoutePolicy(thresholds={"a": 0.95}, margin=0.2)
@@ -59,7 +59,7 @@ def test_a_loop_warns_once():
 
 
 def test_without_a_caller_the_line_is_the_one_that_warns(monkeypatch):
-    monkeypatch.setattr("skroute._warnings.PASSED_OVER", ("",))
+    monkeypatch.setattr("skroute._warn_caller.PASSED_OVER", ("",))
     with pytest.warns(SkrouteWarning, match="^so$") as caught:
         warn_caller("so", SkrouteWarning)
     assert caught[0].filename == __file__
