@@ -112,8 +112,9 @@ class PooledCalibrator(JointCalibrator):
         Raises
         ------
         ValueError
-            If a parameter is not valid, shapes disagree, a value is not finite, no row has a weight, or scores that nobody
-            says what they are (`kind`) look like percentages, or like probabilities whose rows do not all sum to one.
+            If a parameter is not valid, shapes disagree, a value is not finite, no row has a weight, or scores that
+            nobody says what they are (`kind`) look like percentages, or like probabilities whose rows do not all sum to
+            one.
         """
         owner = type(self).__name__
         n_folds = check_count(self.n_folds, "n_folds", owner, least=2)
