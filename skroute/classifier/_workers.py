@@ -1,6 +1,7 @@
 """Jobs done by several workers, where that does not take longer than to do them one after the other."""
 
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -16,6 +17,11 @@ __all__ = ["do_all"]
 # Seconds that it takes until processes have started and imported what they need, and until those that wait from the
 # last time have what they need; and seconds for which they wait.
 START, START_AGAIN, WAIT = 1.2, 0.3, 240.0
+
+# Seconds until joblib's thread that hands jobs to processes has looked at those that it was given last. If it sees them
+# for the first time when it is told to end, it prints a KeyError, which does no harm. It takes far less than a
+# millisecond, but up to a second where the number of processes was another one a moment ago.
+SEEN = 0.05
 
 # When processes were asked for last, by their number.
 _last_asked: dict[int, float] = {}
@@ -50,7 +56,7 @@ def do_all(
     if by_threads:
         return list(Parallel(n_jobs=n_jobs, backend="threading")(delayed(function)(*job) for job in jobs))
     try:
-        parallel = Parallel(n_jobs=n_jobs, return_as="generator")
+        parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
     except ValueError:
         # Of another backend, which gives no result before all are there, and could not be left.
         return list(Parallel(n_jobs=n_jobs)(delayed(function)(*job) for job in jobs))
@@ -81,7 +87,8 @@ class _Later:
         # Settings are those of a thread, and it is another one that asks the processes.
         self.config = get_config()
         self.results: Future[list[Any]] = Future()
-        self.stopped, self.at_work = Event(), ExitStack()
+        self.stopped, self.given, self.at_work = Event(), Event(), ExitStack()
+        self.n_left = len(jobs)
         self.timer = Timer(seconds, self._do)
         self.timer.daemon = True
         self.timer.start()
@@ -94,22 +101,59 @@ class _Later:
     def stop(self) -> None:
         """Begin with no job, and end those that were begun."""
         self.stopped.set()
-        self.cancelled()
+        if self.cancelled():
+            return
+        # Processes must not be ended while jobs are being given to them: both may then wait for each other for ever.
+        self.given.wait()
+        if self.n_left:
+            time.sleep(SEEN)
         # Who leaves before all results are there ends the processes.
         self.at_work.close()
+        self.timer.join()
 
     def _do(self) -> None:
         if not self.results.set_running_or_notify_cancel():
             return
         try:
             with config_context(**self.config):
-                parallel = self.at_work.enter_context(self.parallel)
-                self.results.set_result(list(parallel(self._tasks())))
+                self._gather(self._begun())
         except BaseException as error:
+            self._fail(error)
+
+    def _begun(self) -> Iterator[tuple[int, Any, Exception | None]]:
+        try:
+            parallel = self.at_work.enter_context(self.parallel)
+            return iter(parallel(self._tasks()))
+        finally:
+            self.given.set()
+
+    def _gather(self, outcomes: Iterator[tuple[int, Any, Exception | None]]) -> None:
+        results = [None] * len(self.jobs)
+        for place, result, error in outcomes:
+            self.n_left -= 1
+            results[place] = result
+            if error is not None:
+                # Whoever waits for the results learns it now, and ends what is still being done.
+                self._fail(error)
+        if not self.n_left and not self.results.done():
+            self.results.set_result(results)
+
+    def _fail(self, error: BaseException) -> None:
+        self.stopped.set()
+        if not self.results.done():
             self.results.set_exception(error)
 
     def _tasks(self) -> Iterator[Any]:
-        for job in self.jobs:
+        for i, job in enumerate(self.jobs):
             if self.stopped.is_set():
                 return
-            yield delayed(self.function)(*job)
+            yield delayed(_tried)(self.function, i, job)
+
+
+def _tried(function: Callable[..., Any], place: int, job: tuple[Any, ...]) -> tuple[int, Any, Exception | None]:
+    """Return place, result and error: joblib ends processes itself at an error, while it gives them jobs."""
+    try:
+        return place, function(*job), None
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        return place, None, error

@@ -34,6 +34,12 @@ def refuse(number, error):
     return number
 
 
+def refuse_later(seconds, refuses):
+    time.sleep(seconds)
+    if refuses:
+        raise TimeoutError(f"after {seconds}")
+
+
 def interrupt(seconds, first):
     time.sleep(seconds)
     if first:
@@ -76,8 +82,39 @@ def test_long_jobs_are_shared(monkeypatch):
 @pytest.mark.usefixtures("start")
 @pytest.mark.parametrize("place", [0, 1, 5])
 def test_errors_come_through(place):
+    # A test before this one may have left another number of processes.
+    do_all(square, [(i,) for i in range(6)], 2)
     with pytest.raises(TimeoutError, match=f"no {place}"):
         do_all(refuse, [(i, place) for i in range(6)], 2)
+
+
+def test_an_error_of_a_process_tells_where_it_arose(monkeypatch):
+    monkeypatch.setattr(_workers, "START", 0.0)
+    monkeypatch.setattr(_workers, "START_AGAIN", 0.0)
+    with pytest.raises(TimeoutError) as caught:
+        do_all(refuse_later, [(0.2, i == 5) for i in range(6)], 2)
+    assert any("in refuse_later" in note for note in caught.value.__notes__)
+
+
+def test_an_error_of_a_process_does_not_wait_for_jobs_before_it(monkeypatch):
+    monkeypatch.setattr(_workers, "START", 0.0)
+    monkeypatch.setattr(_workers, "START_AGAIN", 0.0)
+    do_all(square, [(i,) for i in range(6)], 2)
+    before = time.perf_counter()
+    with pytest.raises(TimeoutError):
+        do_all(refuse_later, [(0.3, False), (0.0, False), (30.0, False), (0.0, True)], 2)
+    assert time.perf_counter() - before < 15.0
+
+
+def test_whatever_moment_an_error_here_comes_nothing_is_left_running(monkeypatch):
+    monkeypatch.setattr(_workers, "START", 0.0)
+    monkeypatch.setattr(_workers, "START_AGAIN", 0.0)
+    do_all(square, [(i,) for i in range(6)], 2)
+    for moment in np.linspace(0.0, 0.004, 40):
+        with pytest.raises(TimeoutError):
+            do_all(refuse_later, [(moment, True)] * 6, 2)
+        # It would still give jobs to processes that are being ended.
+        assert not any(isinstance(thread, threading.Timer) for thread in threading.enumerate())
 
 
 @pytest.mark.usefixtures("start")
@@ -116,7 +153,7 @@ def test_a_backend_that_gives_no_result_before_all_are_there_does_all(monkeypatc
 
     monkeypatch.setattr(_workers, "Parallel", parallel)
     assert do_all(square, [(i,) for i in range(5)], 2) == [0, 1, 4, 9, 16]
-    assert given == [{"n_jobs": 2, "return_as": "generator"}, {"n_jobs": 2}]
+    assert given == [{"n_jobs": 2, "return_as": "generator_unordered"}, {"n_jobs": 2}]
 
 
 @pytest.mark.usefixtures("start")
