@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
+from skroute.calibration._isotonic_labels import points_of_labels
 from skroute.calibration._isotonic_sift import sift
 from skroute.calibration._sort_speed import sorts_quickly
 
@@ -18,8 +19,8 @@ TIE = 1e-15
 SAME = 1e-12
 # Whole numbers below are exact, and so are their sums.
 MOST_EXACT = 2.0**53
-# Rows from which sifting them costs less than sorting them, where NumPy sorts quickly and where it does not.
-MANY_QUICK, MANY_SLOW = 2**17, 2**13
+# Rows from which sifting them costs less than finding their order, where NumPy sorts quickly and where it does not.
+MANY_QUICK, MANY_SLOW = 2**15, 2**13
 BITS_OF_TWO = np.full(1, 2.0).view(np.uint64)[0]
 # Neighbours among sorted scores by which it is told whether there are ties.
 PAIRS = 2**8
@@ -140,9 +141,12 @@ def _exact_blocks(
     blocks = None
     if target.dtype == np.bool_:
         labels = target.astype(np.bool_, copy=False)
-        if len(scores) >= MANY_SLOW and (len(scores) >= MANY_QUICK or not sorts_quickly()):
+        packable = weight is None and _lie_within_two(scores)
+        quick = len(scores) < MANY_SLOW or sorts_quickly()
+        # A quick sort of integers is the quickest of all, for any number of rows.
+        if not (packable and quick) and len(scores) >= (MANY_QUICK if quick else MANY_SLOW):
             blocks = _sifted_blocks(scores, labels, weight)
-        if blocks is None and weight is None and _lie_within_two(scores):
+        if blocks is None and packable:
             blocks = _packed_blocks(scores, labels)
     return _blocks_of(_sorted_points(scores, target, weight, np.zeros(1))) if blocks is None else blocks
 
@@ -204,33 +208,37 @@ def _packed_blocks(scores: NDArray[np.float64], target: NDArray[np.bool_]) -> _P
     -0.0). So a shift to the left loses nothing, makes -0.0 equal to 0.0, and gives room for the label. Sorting these
     keys is several times as fast as finding the order of the scores and then bringing all columns into it.
     """
-    key = scores.view(np.uint64) << 1
+    key = np.left_shift(scores.view(np.uint64), np.uint64(1))
     key += target
     key.sort()
     lowest = key.astype(np.uint8)
     lowest &= 1
-    key >>= 1
-    x, label = key.view(np.float64), lowest.view(np.bool_)
-    pairs = np.arange(0, len(x) - 1, max(len(x) // PAIRS, 1))
-    blocks = None if (x.take(pairs + 1) - x.take(pairs) < TIE).any() else _blocks_of_runs(x, label)
-    return _blocks_of(_tied_points(x, label)) if blocks is None else blocks
+    label = lowest.view(np.bool_)
+    pairs = np.arange(0, len(key) - 1, max(len(key) // PAIRS, 1))
+    tied = (_unpacked(key.take(pairs + 1)) - _unpacked(key.take(pairs)) < TIE).any()
+    blocks = None if tied else _blocks_of_labels(key, label)
+    return _blocks_of(_tied_points(_unpacked(key), label)) if blocks is None else blocks
 
 
-def _blocks_of_runs(x: NDArray[np.float64], label: NDArray[np.bool_]) -> _Points | None:
+def _unpacked(key: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Return the scores that are packed with their labels."""
+    return np.right_shift(key, np.uint64(1)).view(np.float64)
+
+
+def _blocks_of_labels(key: NDArray[np.uint64], label: NDArray[np.bool_]) -> _Points | None:
     """Return the blocks of sorted scores that count as apart, equal ones in the order of their labels.
 
     As with `_sifted_blocks` the function found is the right one unless a block ends among scores that are too close:
-    None where one does. Labels change between stretches of ones and of zeros, and a falling run is one stretch of each.
+    None where one does.
     """
-    change = np.flatnonzero(label[1:] != label[:-1]) + 1
-    # An empty stretch goes before zeros at the start, and after ones at the end.
-    edges = np.concatenate([[0] if label[0] else [0, 0], change, [len(x)] * (1 + int(label[-1]))])
-    ones, zeros = np.diff(edges).reshape(-1, 2).T.astype(np.float64)
+    edges, n_ones = points_of_labels(label)
+    weight, ones = np.diff(edges).astype(np.float64), n_ones.astype(np.float64)
     # Places of rows instead of their scores: these are asked for only where blocks end.
-    blocks = _blocks_of(_Points(edges[:-1:2], edges[2::2] - 1, ones + zeros, ones, np.zeros_like(ones)))
-    first, last, before = x.take(blocks.first), x.take(blocks.last), blocks.last - 1
+    blocks = _blocks_of(_Points(edges[:-1], edges[1:] - 1, weight, ones, np.zeros_like(ones)))
+    before = blocks.last - 1
+    first, last = _unpacked(key.take(blocks.first)), _unpacked(key.take(blocks.last))
     # The score before the last one may be of its group, which would end at the least of its scores.
-    alone = (last - x.take(before, mode="clip") >= TIE) | (before < 0)
+    alone = (last - _unpacked(key.take(before, mode="clip")) >= TIE) | (before < 0)
     apart = first[1:] - last[:-1] >= TIE
     return blocks._replace(first=first, last=last) if alone.all() and apart.all() else None
 

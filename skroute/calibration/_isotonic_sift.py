@@ -20,7 +20,7 @@ from scipy.optimize import isotonic_regression
 from skroute._rows import places_of
 from skroute.calibration._cells import BELOW_ONE, LEAST_REACH, cells_of
 
-__all__ = ["Sifted", "sift"]
+__all__ = ["Sifted", "may_hold_an_end", "sift"]
 
 # Rows of a cell at first, when every row has to be looked at, and later; and cells at first, whose counts stay in the
 # cache.
@@ -166,7 +166,7 @@ def _sieve(sums: NDArray[np.intp], left_out: NDArray[np.intp]) -> tuple[NDArray[
     filled = np.flatnonzero((zeros + ones) > 0)
     zeros, ones = zeros.take(filled), ones.take(filled)
     # What was left out already stays so: the path within was looked at in smaller cells.
-    open_ = _may_hold_an_end(zeros, ones) & ((left_out[0] + left_out[1]).take(filled) == 0)
+    open_ = may_hold_an_end(zeros, ones) & ((left_out[0] + left_out[1]).take(filled) == 0)
     # A slot for each open cell, and one for all closed ones between two of them.
     begins = open_.copy()
     begins[0] = True
@@ -200,7 +200,7 @@ def _one_score(scores: NDArray[np.float64], slot: NDArray[np.intp], n_slots: int
     return score
 
 
-def _may_hold_an_end(zeros: NDArray[np.intp], ones: NDArray[np.intp]) -> NDArray[np.bool_]:
+def may_hold_an_end(zeros: NDArray[np.intp], ones: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Tell in which cells the path may touch its string, and the cells before them; none of the cells is empty."""
     weight = zeros + ones
     edges = isotonic_regression(ones / weight, weights=weight).blocks

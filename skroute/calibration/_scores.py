@@ -145,11 +145,11 @@ def _ones(numbers: NDArray[Any]) -> NDArray[np.bool_] | None:
         return numbers > 0 if (np.sign(numbers) == numbers).all() else None
     if numbers.dtype.kind not in "iu":
         return None
-    least = numbers.min(initial=0)
-    if least < -1 or numbers.max(initial=0) > 1:
-        return None
-    # Where none is negative, what is not 0 is found sooner.
-    return numbers != 0 if least == 0 else numbers > 0
+    # In one look: a sign is the highest bit.
+    if numbers.dtype.isnative and numbers.view(f"u{numbers.itemsize}").max(initial=0) <= 1:
+        set_: NDArray[np.bool_] = numbers != 0
+        return set_
+    return None if numbers.min(initial=0) < -1 or numbers.max(initial=0) > 1 else numbers > 0
 
 
 def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:

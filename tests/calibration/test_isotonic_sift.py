@@ -5,7 +5,7 @@ from scipy.optimize import isotonic_regression
 from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 
-from skroute.calibration import _isotonic_fit, _isotonic_sift
+from skroute.calibration import _isotonic_fit, _isotonic_labels, _isotonic_sift
 from skroute.calibration._isotonic_fit import MANY_QUICK, MANY_SLOW, isotonic_knots
 from skroute.calibration._isotonic_sift import sift
 
@@ -46,6 +46,7 @@ def draw(scores, labels, n, seed=0):
 @pytest.fixture
 def small(monkeypatch):
     """Sift few rows, through several rounds."""
+    monkeypatch.setattr(_isotonic_fit, "sorts_quickly", lambda: False)
     monkeypatch.setattr(_isotonic_fit, "MANY_QUICK", 1)
     monkeypatch.setattr(_isotonic_fit, "MANY_SLOW", 1)
     monkeypatch.setattr(_isotonic_fit, "PAIRS", 1)
@@ -64,21 +65,29 @@ def test_the_function_is_the_one_of_sorted_rows_to_the_last_bit(small, monkeypat
     for seed, n in enumerate([1, 2, 3, 10, 50, 200, 1000, 3000]):
         x, positive = draw(scores, labels, n, seed)
         expected = sorted_knots(x, positive)
-        for most_packed in (1, n + 1):
-            monkeypatch.setattr(_isotonic_fit, "MANY_QUICK", most_packed)
-            monkeypatch.setattr(_isotonic_fit, "MANY_SLOW", most_packed)
+        # Sifted; sorted with the labels, which are looked at run by run; and cell by cell.
+        for quick, fewest_cells in ((False, 1), (True, n + 1), (True, 1)):
+            monkeypatch.setattr(_isotonic_fit, "sorts_quickly", lambda quick=quick: quick)
+            monkeypatch.setattr(_isotonic_labels, "MANY", fewest_cells)
             found = isotonic_knots(x, positive)
             assert_array_equal(found[0], expected[0])
             assert_array_equal(found[1], expected[1])
 
 
-@pytest.mark.parametrize(("quick", "sifted"), [(False, [MANY_SLOW, MANY_QUICK - 1, MANY_QUICK]), (True, [MANY_QUICK])])
-def test_rows_are_sifted_where_sorting_them_takes_longer(monkeypatch, quick, sifted):
+@pytest.mark.parametrize(
+    ("scores", "quick", "sifted"),
+    [
+        ("uniform", False, [MANY_SLOW, MANY_QUICK - 1, MANY_QUICK]),
+        ("uniform", True, []),
+        ("normal", True, [MANY_QUICK]),
+    ],
+)
+def test_rows_are_sifted_where_sorting_them_takes_longer(monkeypatch, scores, quick, sifted):
     numbers = []
     monkeypatch.setattr(_isotonic_fit, "sorts_quickly", lambda: quick)
     monkeypatch.setattr(_isotonic_fit, "sift", lambda scores, *_: numbers.append(len(scores)))
     for n in (MANY_SLOW - 1, MANY_SLOW, MANY_QUICK - 1, MANY_QUICK):
-        isotonic_knots(*draw("uniform", "rising", n))
+        isotonic_knots(*draw(scores, "rising", n))
     assert numbers == sifted
 
 
