@@ -12,6 +12,7 @@ from skroute.calibration._apply import Floats, Map, all_finite
 from skroute.calibration._isotonic_fit import isotonic_knots
 from skroute.calibration._isotonic_table import IsotonicTable
 from skroute.calibration._one_class import OneClassCalibrator
+from skroute.calibration._one_row import on_curve
 from skroute.calibration._platt import fit_platt
 from skroute.calibration._scores import check_one_vs_rest, is_proba
 
@@ -111,7 +112,7 @@ class IsotonicCalibrator(OneClassCalibrator):
 
     def of_score(self, score: float) -> float:
         """Return the probability of one finite score."""
-        return float(np.interp(score, self.scores_, self.proba_))
+        return on_curve(score, self.scores_, self.proba_)
 
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities of scores that are known to be finite, of shape (n_samples,)."""

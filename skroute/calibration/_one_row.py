@@ -2,10 +2,11 @@
 
 Each function says what another one says of many rows, which is the definition: `row_in_units` as `in_units`,
 `shares_of_row` as `normalise`, `log_row` as `Link.log_proba`, `scaled_row` as `proba` of either scaling, `mixture_row`
-as `Members.mixture`, and `mixed_row` as `mixed_with_uniform`.
+as `Members.mixture`, `mixed_row` as `mixed_with_uniform`, and `on_curve` as `numpy.interp`.
 """
 
 import math
+from bisect import bisect_right
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ __all__ = [
     "log_row",
     "mixed_row",
     "mixture_row",
+    "on_curve",
     "row_in_units",
     "scaled_row",
     "shares_of_row",
@@ -107,6 +109,19 @@ def log_row(link: Link, scores: Row) -> Row:
     return [logit - log_total for logit in logits]
 
 
+def on_curve(value: float, x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """Return the value of a function that is linear between knots, and constant outside them."""
+    place = bisect_right(x, value)
+    if place == 0:
+        return float(y.item(0))
+    if place == len(x):
+        return float(y.item(-1))
+    left, low = x.item(place - 1), y.item(place - 1)
+    found: float = (y.item(place) - low) / (x.item(place) - left) * (value - left) + low
+    # Huge numbers cancel each other.
+    return found if math.isfinite(found) else float(np.interp(value, x, y))
+
+
 def mixed_row(proba: Row, total: float) -> Row:
     """Return probabilities with a part of a uniform row mixed in."""
     share = uniform_share(total)
@@ -123,7 +138,7 @@ def mixture_row(members: Members, weights: dict[str, float], scores: Row) -> Row
         found["vector"] = scaled_row(members.vector, z)
     if members.curves is not None and "isotonic" in used:
         pairs = zip(found["vector"], members.curves, strict=True)
-        on_curves = [p if curve is None else float(np.interp(p, *curve)) for p, curve in pairs]
+        on_curves = [p if curve is None else on_curve(p, *curve) for p, curve in pairs]
         found["isotonic"] = shares_of_row([max(p, LEAST_PROBA) for p in on_curves])
     if members.other is not None and ("matrix" in used or "vector, other link" in used):
         z_other = log_row(members.other, scores)

@@ -15,7 +15,7 @@ from skroute.calibration import (
     VectorCalibrator,
 )
 from skroute.calibration._joint import JointCalibrator
-from skroute.calibration._one_row import MOST_SCALED, MOST_TEMPERED, finite_row
+from skroute.calibration._one_row import MOST_SCALED, MOST_TEMPERED, finite_row, on_curve
 
 CALIBRATORS = {
     "sigmoid": PerClassCalibrator(),
@@ -151,3 +151,14 @@ def test_what_a_single_row_is():
     assert finite_row(np.ones((1, 3)), most=2) is None
     assert finite_row(np.array([[1.0, np.nan]]), most=2) is None
     assert finite_row(np.array([[np.inf, -np.inf]]), most=2) is None
+
+
+@unhurried
+@given(st.data())
+def test_a_value_on_a_curve_is_that_of_numpy(data):
+    score = st.floats(-1e308, 1e308) | st.floats(-2.0, 2.0) | st.integers(-3, 3).map(float)
+    x = np.array(sorted(data.draw(st.sets(score, min_size=1, max_size=9))))
+    y = np.sort(data.draw(arrays(float, len(x), elements=st.floats(0.0, 1.0))))
+    for value in [*x.tolist(), data.draw(score), -1.7e308, 1.7e308]:
+        assert_allclose(on_curve(value, x, y), np.interp(value, x, y), rtol=0.0, atol=1e-15)
+        assert type(on_curve(value, x, y)) is float
