@@ -102,9 +102,11 @@ def log_row(link: Link, scores: Row) -> Row:
         raw = [link.slope * score + link.intercept for score in scores]
         scores = [min(value, 0.0) - math.log1p(math.exp(-abs(value))) for value in raw]
     elif link.floor is not None:
-        scores = [math.log(max(score, 0.0) + link.floor) for score in scores]
+        floor, log = link.floor, math.log
+        scores = [log(score + floor if score > 0.0 else floor) for score in scores]
     largest = max(scores)
-    logits = [link.beta * (score - largest) for score in scores]
+    beta = link.beta
+    logits = [beta * (score - largest) for score in scores]
     log_total = math.log(sum(map(math.exp, logits)))
     return [logit - log_total for logit in logits]
 
@@ -133,7 +135,9 @@ def mixture_row(members: Members, weights: dict[str, float], scores: Row) -> Row
     """Return the probabilities of the members, weighted, and mixed with the uniform distribution."""
     used = {name: weight for name, weight in weights.items() if weight > 0.0}
     z = plain = log_row(members.link, scores)
-    found = {"temperature": [math.exp(value) for value in z], "uniform": [1.0 / len(z)] * len(z)}
+    found = {"uniform": [1.0 / len(z)] * len(z)}
+    if "temperature" in used:
+        found["temperature"] = list(map(math.exp, z))
     if "vector" in used or "isotonic" in used:
         found["vector"] = scaled_row(members.vector, z)
     if members.curves is not None and "isotonic" in used:
@@ -147,7 +151,8 @@ def mixture_row(members: Members, weights: dict[str, float], scores: Row) -> Row
         plain = z if members.link.slope is None else z_other
     if members.matrix is not None and "matrix" in used:
         found["matrix"] = scaled_row(members.matrix, plain)
-    mixture = [0.0] * len(z)
+    mixture: Row = []
     for name, weight in used.items():
-        mixture = [value + weight * p for value, p in zip(mixture, found[name], strict=True)]
+        parts = [weight * p for p in found[name]]
+        mixture = [value + part for value, part in zip(mixture, parts, strict=True)] if mixture else parts
     return mixed_row(mixture, members.total)
