@@ -28,9 +28,9 @@ the matrix: it tells how near the gates are to what the memory allows. "Their ch
 which refuses rows that are no probabilities.
 
 **Goals** were set by prototypes on another machine, and one in brackets is to stretch for. Those of the gates are for
-float64 in C order; float32 (f4) and columns in one piece (F-order) stand beside. Those in reads are for routes as
-codes of one byte, as in the study that set them; text, of 32 bytes a row, stands beside them. Gates of few rows are
-to be no slower than the plain code of the library. A goal for memory is judged by the column MB.
+float64 in C order; float32 (f4) and columns in one piece (F-order) stand beside. They are for routes as codes, ours and
+those of the peers, as in the study that set them; with text, of 32 bytes a row, both stand beside. Gates of few rows
+are to be no slower than the plain code of the library. A goal for memory is judged by the column MB.
 
 **MB** is the most that is held at once beyond the inputs; for gates and calibration beyond the result too, which
 growth counts. The 5 MB that gates keep for the next call, in each thread that calls them, are not counted.

@@ -2,9 +2,9 @@
 
 Peers: what one would write by hand, argmax, np.partition for the margin, np.log for the entropy and np.select for the
 route, once as it is and once with scipy.special.entr; neither checks its rows. One read: the sum of the matrix, by one
-thread. Ours is `policy.decide` with all checks. Both return routes as text; reads are counted for the kernel behind it
-as well, whose routes are codes of one byte, and for its check alone: text takes 32 bytes a row, which with three
-classes is more than the matrix itself. Data: 60% of the rows are sure, 25% between
+thread. Ours is the kernel behind `policy.decide`, with all checks, whose routes are codes; plain code's are, too. With
+their text both stand in lines of their own: it takes 32 bytes a row, which with three classes is more than the matrix
+itself. Data: 60% of the rows are sure, 25% between
 two classes, 15% diffuse; where most rows are sure the gain is larger, where most are diffuse it is smaller.
 
 Run with OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1; only the ratios mean anything on a shared machine.
@@ -26,8 +26,8 @@ from skroute.exceptions import DeadGateWarning
 from skroute.routing._gate_kernel import fast_routes
 from skroute.routing._gates import ROUTES
 
-# Rows, classes, and the goals, for float64 in C order: times faster than partition and np.log, both with their text; at
-# most so many reads, of the kernel with its codes.
+# Rows, classes, and the goals, for float64 in C order: times faster than partition and np.log, and at most so many
+# reads.
 SIZES = [(2_000_000, 3, 6, 15), (500_000, 20, 5, 8), (200_000, 77, 7, 4), (20_000, 1000, 9, 2.6)]
 SMALL = [(n, k) for k in (3, 20, 77, 1000) for n in (1, 10, 100, 500, 501, 2000)]
 FORMS = [("f8", "C"), ("f8", "F"), ("f4", "C"), ("f4", "F")]
@@ -80,10 +80,10 @@ def entr_entropy(proba: NDArray[Any]) -> NDArray[Any]:
     return entropy
 
 
-def plain_routes(
+def plain_codes(
     proba: NDArray[Any], policy: RoutePolicy, entropy_of: Callable[[NDArray[Any]], NDArray[Any]]
-) -> NDArray[np.str_]:
-    """Return the routes by plain NumPy, as one would write it by hand."""
+) -> NDArray[np.intp]:
+    """Return the codes of the routes by plain NumPy, as one would write it by hand."""
     top = proba.argmax(axis=1)
     ordered = np.partition(proba, -2, axis=1)
     confidence = ordered[:, -1]
@@ -93,8 +93,14 @@ def plain_routes(
     watched = np.array(list(policy.watch_))
     fired = proba[:, watched] >= np.array(list(policy.watch_.values()))
     elsewhere = (fired & (watched != top[:, None])).any(axis=1)
-    codes = np.select([passed & ~elsewhere, fired.any(axis=1), entropy >= 0.80], [0, 1, 2], 3)
-    return np.array(ROUTES)[codes]
+    return np.select([passed & ~elsewhere, fired.any(axis=1), entropy >= 0.80], [0, 1, 2], 3)
+
+
+def plain_routes(
+    proba: NDArray[Any], policy: RoutePolicy, entropy_of: Callable[[NDArray[Any]], NDArray[Any]]
+) -> NDArray[np.str_]:
+    """Return the routes as text."""
+    return np.array(ROUTES)[plain_codes(proba, policy, entropy_of)]
 
 
 def time_gates(
@@ -116,6 +122,9 @@ def time_gates(
     def by_entr() -> NDArray[np.str_]:
         return plain_routes(proba, policy, entr_entropy)
 
+    def codes_by_log() -> NDArray[np.intp]:
+        return plain_codes(proba, policy, log_entropy)
+
     def check() -> int:
         return sum(1 for _ in clean_blocks(proba, "proba"))
 
@@ -123,14 +132,22 @@ def time_gates(
     same = float((ours() == by_entr()).mean())
     assert same == 1.0 if form[0] == "f8" else same > 0.9999
     assert (np.array(ROUTES)[kernel()] == ours()).all()
-    calls = {"ours": ours, "kernel": kernel, "log": by_log, "entr": by_entr, "check": check, "read": proba.sum}
+    calls = {
+        "ours": ours, "kernel": kernel, "log": by_log, "entr": by_entr, "log, codes": codes_by_log, "check": check,
+        "read": proba.sum,
+    }  # fmt: skip
     seconds = rounds(calls, n_rounds)
     what = f"{n_rows} x {n_classes} {form[0]} {form[1]}-order"
-    memory = {name: peak_memory(calls[name], beyond_result=True) for name in ("ours", "log", "entr")}
+    memory = {name: peak_memory(call, beyond_result=True) for name, call in calls.items() if name != "check"}
+    peers = (
+        ("gates", "kernel", "partition and np.log", "log, codes", goals[0]),
+        ("gates with their text", "ours", "partition and np.log", "log", None),
+        ("gates with their text", "ours", "partition and entr", "entr", None),
+    )
     cases = [
-        timed(f"gates, {what} / {name}", seconds["ours"], seconds[peer], goal=goal, ours_mb=memory["ours"],
+        timed(f"{part}, {what} / {name}", seconds[call], seconds[peer], goal=goal, ours_mb=memory[call],
               peer_mb=memory[peer], goal_mb=None if goal is None else MOST_MB)
-        for name, peer, goal in (("partition and np.log", "log", goals[0]), ("partition and entr", "entr", None))
+        for part, call, name, peer, goal in peers
     ]  # fmt: skip
     reads = (
         ("gates with their text", "ours", None),
