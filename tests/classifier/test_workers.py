@@ -52,6 +52,13 @@ def start(request, monkeypatch):
     monkeypatch.setattr(_workers, "START_AGAIN", request.param)
 
 
+@pytest.fixture
+def at_once(monkeypatch):
+    """Ask processes without waiting for the first job."""
+    monkeypatch.setattr(_workers, "START", 0.0)
+    monkeypatch.setattr(_workers, "START_AGAIN", 0.0)
+
+
 @pytest.mark.usefixtures("start")
 @pytest.mark.parametrize("by_threads", [False, True])
 @pytest.mark.parametrize("n_jobs", [None, 1, 2, 3, -1])
@@ -88,17 +95,15 @@ def test_errors_come_through(place):
         do_all(refuse, [(i, place) for i in range(6)], 2)
 
 
-def test_an_error_of_a_process_tells_where_it_arose(monkeypatch):
-    monkeypatch.setattr(_workers, "START", 0.0)
-    monkeypatch.setattr(_workers, "START_AGAIN", 0.0)
+@pytest.mark.usefixtures("at_once")
+def test_an_error_of_a_process_tells_where_it_arose():
     with pytest.raises(TimeoutError) as caught:
         do_all(refuse_later, [(0.2, i == 5) for i in range(6)], 2)
     assert any("in refuse_later" in note for note in caught.value.__notes__)
 
 
-def test_an_error_of_a_process_does_not_wait_for_jobs_before_it(monkeypatch):
-    monkeypatch.setattr(_workers, "START", 0.0)
-    monkeypatch.setattr(_workers, "START_AGAIN", 0.0)
+@pytest.mark.usefixtures("at_once")
+def test_an_error_of_a_process_does_not_wait_for_jobs_before_it():
     do_all(square, [(i,) for i in range(6)], 2)
     before = time.perf_counter()
     with pytest.raises(TimeoutError):
@@ -106,9 +111,8 @@ def test_an_error_of_a_process_does_not_wait_for_jobs_before_it(monkeypatch):
     assert time.perf_counter() - before < 15.0
 
 
-def test_whatever_moment_an_error_here_comes_nothing_is_left_running(monkeypatch):
-    monkeypatch.setattr(_workers, "START", 0.0)
-    monkeypatch.setattr(_workers, "START_AGAIN", 0.0)
+@pytest.mark.usefixtures("at_once")
+def test_whatever_moment_an_error_here_comes_nothing_is_left_running():
     do_all(square, [(i,) for i in range(6)], 2)
     for moment in np.linspace(0.0, 0.004, 40):
         with pytest.raises(TimeoutError):
@@ -131,9 +135,8 @@ def test_what_is_done_here_is_done_by_this_thread(n_jobs):
     assert do_all(lambda _: threading.current_thread(), [(0,)], n_jobs) == [threading.current_thread()]
 
 
-def test_an_error_here_ends_what_processes_do(monkeypatch):
-    monkeypatch.setattr(_workers, "START", 0.0)
-    monkeypatch.setattr(_workers, "START_AGAIN", 0.0)
+@pytest.mark.usefixtures("at_once")
+def test_an_error_here_ends_what_processes_do():
     do_all(square, [(i,) for i in range(6)], 2)
     before = time.perf_counter()
     with pytest.raises(KeyboardInterrupt):
