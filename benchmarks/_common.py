@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_info
 
+import skroute
+
 __all__ = [
     "PINS",
     "compare",
@@ -167,8 +169,8 @@ def optional(name: str) -> Any:
 
 def environment(*packages: str) -> dict[str, Any]:
     """Return machine, thread settings and versions; None for a package that is absent."""
-    versions = {}
-    for package in ("numpy", "scipy", "scikit-learn", "scikit-routing", *packages):
+    versions: dict[str, str | None] = {"skroute": skroute.__version__}
+    for package in ("numpy", "scipy", "scikit-learn", *packages):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

@@ -21,6 +21,9 @@ largest ratio within a round stand beside them. Linear algebra runs in one threa
 machine is shared. What takes no more than a few milliseconds (gates of few rows, tables, isotonic fits of 100,000
 rows) is timed several times at once, ours and the peers alike.
 
+**Words.** Gates turn probabilities into routes. To calibrate is to predict with a fitted calibrator. "Shrunk" isotonic
+curves are held back towards what was believed before; "sweep" and "certificates" are the search for thresholds.
+
 **Peers.** "By hand" is what one would write with NumPy and SciPy, without any check of the input. "Plain gates" are
 gates by hand: argmax and np.partition, and the entropy by np.log or by scipy.special.entr. "Plain code of the
 library" is the definition that the fast gates must equal; it checks its rows, as they do. "One read" is the sum of
@@ -39,6 +42,23 @@ growth counts. The 5 MB that gates keep for the next call, in each thread that c
 sort, as isotonic fits and the partition of plain gates do, are reached on one processor and missed on another. How
 long one sort took stands under the fits of isotonic curves; their knots are the points that such a curve is drawn
 through."""
+GROWTH = """\
+A slope is that of cost against size, both as logarithms. Against rows, 1 is linear growth. Against classes, rows times
+classes are held, so that 0 means that a number costs as much whatever the classes are, and less than 0 that it costs
+less where they are many."""
+# What somebody asks who wants to know whether it is fast enough: where, the start of a case, and in words.
+SHORT = (
+    ("one_row", "one row, auto", "calibrate by the default method and route one row of 10 classes"),
+    ("one_row", "one row, temperature", 'the same by "temperature"'),
+    ("gates", "gates with their text, 500000 x 20 f8 C", "route 500,000 rows of 20 probabilities"),
+    ("apply", "calibrate, auto (the default), 150000 x 20", "calibrate 150,000 rows of 20 classes, by the default"),
+    ("apply", "calibrate and route, temperature, 150000 x 20", 'calibrate by "temperature" and route as many'),
+    ("fit", "fit temperature, 100000 x 20", 'fit "temperature" to 100,000 rows of 20 classes'),
+    ("fit", "fit auto (the default), 20000 x 20", "fit the default to 20,000 rows of 20 classes"),
+    ("reliability", "table of all classes, 1000000 x 20", "a reliability table of 1,000,000 rows of 20 classes"),
+    ("search", "search of 64 policies, 20000 x 50", "search 64 policies around a logistic regression, 20,000 x 50"),
+    ("import", "import skroute", "import skroute, in a new process"),
+)
 QUICK = "From a quick run, on sizes far below those that the goals are for: it shows that all runs, not how fast."
 
 
@@ -71,6 +91,16 @@ def growth_table(cases: list[Mapping[str, Any]]) -> str:
         for line in cases
     ]  # fmt: skip
     return table(head, rows)
+
+
+def in_short(results: Mapping[str, Any]) -> str:
+    """Return a few times in milliseconds, ours and those of the first peer of each case."""
+    rows = []
+    for name, start, words in SHORT:
+        case = next((c for c in results.get(name, {"cases": []})["cases"] if c.get("case", "").startswith(start)), None)
+        if case is not None:
+            rows.append((words, f"{case['ours_ms']:.3g}", case["case"].split(" / ")[1], f"{case['peer_ms']:.3g}"))
+    return table(("to", "takes ms", "and with", "ms"), rows)
 
 
 def missed(results: Mapping[str, Any]) -> str:
@@ -121,6 +151,9 @@ def write_page(path: Path, results: Mapping[str, Any], *, quick: bool, n_rounds:
         f"On {machines[0]['processor']}. Written by `python -m benchmarks{' --quick --write' if quick else ''}`; all "
         "figures are in [speed.json](speed.json).",
         *([QUICK] if quick else []),
+        "## In short",
+        in_short(results),
+        "## How to read the rest",
         READING.format(n_rounds=n_rounds),
         "## Goals",
         missed(results),
@@ -131,7 +164,8 @@ def write_page(path: Path, results: Mapping[str, Any], *, quick: bool, n_rounds:
     for name, result in results.items():
         parts += [f"## {name.replace('_', ' ').capitalize()}", f"{result['question']} (`benchmarks/bench_{name}.py`)"]
         if name == "growth":
-            parts += ["![Time and memory against rows and classes](speed_growth.png)", growth_table(result["cases"])]
+            parts += ["![Time and memory against rows and classes](speed_growth.png)", GROWTH]
+            parts.append(growth_table(result["cases"]))
         else:
             parts += tables_of(result["cases"])
     seconds = sum(result["seconds"] for result in results.values())

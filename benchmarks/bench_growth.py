@@ -1,4 +1,4 @@
-"""Do time and memory grow no faster than the number of rows, and not at all with the number of classes?
+"""Do time and memory grow no faster than the number of rows, and for as many numbers in all not with the classes?
 
 Gates, isotonic calibration, and the reliability table of all classes: against the number of rows at 20 classes, and
 against the number of classes where rows times classes are held at four million.

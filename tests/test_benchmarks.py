@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+MACHINE = {"python": "3", "versions": {"numpy": "2"}, "processor": "P", "n_cpus": 2, "most_threads": 1}
 
 pytestmark = pytest.mark.skipif(not BENCHMARKS.exists(), reason="the benchmarks are in the repository only")
 
@@ -56,7 +57,7 @@ def test_the_page_names_what_is_not_reached(command, tmp_path):
         "fit": {
             "question": "How fast?",
             "seconds": 60.0,
-            "machine": {"python": "3", "versions": {"numpy": "2"}, "processor": "P", "n_cpus": 2, "most_threads": 1},
+            "machine": MACHINE,
             "cases": [case(), case(case="slow / peer", ratio=1.25, stretch=5.0), case(at_most=True, goal=None)],
         }
     }
@@ -70,6 +71,22 @@ def test_the_page_names_what_is_not_reached(command, tmp_path):
     assert "- slow / peer: 1.2 (goal >= 4 (5))" in page
     assert "| fit / peer | 4.0 | 3.0-5.5 | >= 4 | reached | 1.5 | 6 | 2.0 |  |" in page
     assert "times as long" in page
+
+
+def test_the_page_begins_with_what_takes_how_long(command, tmp_path):
+    one_row = {
+        "cases": [case(case="one row, auto, K = 10 / peer", ours_ms=0.02764), case(case="one row, auto / other")]
+    }
+    rest = {"question": "How fast?", "seconds": 60.0, "machine": MACHINE}
+    command["write_page"](tmp_path / "speed.md", {"one_row": one_row | rest}, quick=False, n_rounds=5)
+    line = "| calibrate by the default method and route one row of 10 classes | 0.0276 | peer | 6 |"
+    assert line in (tmp_path / "speed.md").read_text()
+
+
+def test_all_that_the_page_begins_with_was_measured(command):
+    results = json.loads((BENCHMARKS.parent / "docs/benchmarks/speed.json").read_text())["results"]
+    for name, start, words in command["write_page"].__globals__["SHORT"]:
+        assert any(found["case"].startswith(start) for found in results[name]["cases"]), words
 
 
 @pytest.mark.parametrize("arguments", [["--rounds", "4"], ["--write", "--only", "fit"], ["--only", "bogus"]], ids=str)

@@ -78,7 +78,7 @@ class PerClassCalibrator(BaseEstimator):
         Parameters
         ----------
         scores : array-like or frame of shape (n_samples, n_classes)
-            Scores of every class: decision values or probabilities.
+            Scores of every class: decision values or probabilities. NaN where a class was not scored.
         y : array-like of shape (n_samples,)
             True labels.
         sample_weight : array-like of shape (n_samples,), default=None

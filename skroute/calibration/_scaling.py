@@ -30,7 +30,7 @@ class _ScalingCalibrator(JointCalibrator):
         Parameters
         ----------
         scores : array-like or frame of shape (n_samples, n_classes)
-            Probabilities, or decision values of any scale.
+            Probabilities, or decision values of any scale. NaN where a class was not scored.
         y : array-like of shape (n_samples,)
             True labels.
         sample_weight : array-like of shape (n_samples,), default=None

@@ -60,8 +60,7 @@ def make_splits(
     ValueError
         If `cv` is not one of these, asks for more folds than the rarest class has rows, or no two folds can be made.
     """
-    counts = np.bincount(codes)
-    counts = counts[counts > 0]
+    codes_found, counts = np.unique(codes, return_counts=True)
     if cv is None:
         return _stratified(codes, counts)
     if isinstance(cv, str):
@@ -76,7 +75,8 @@ def make_splits(
     if n_folds and counts.min() < n_folds:
         raise ValueError(
             f"Requesting {n_folds}-fold cross-validation but provided less than {n_folds} examples for at least one "
-            "class. Leave cv=None for folds that spread rare classes as far as they go."
+            f"class: {y[codes == codes_found[counts.argmin()]][0]} has {counts.min()}. Leave cv=None for folds that "
+            "spread rare classes as far as they go; where the order of the rows means nothing, shuffle them before."
         )
     if isinstance(cv, LeaveOneOut):
         raise ValueError(
@@ -114,7 +114,10 @@ def _as_rows(part: Any, n_samples: int) -> NDArray[np.intp]:
 def _stratified(codes: NDArray[np.intp], counts: NDArray[np.intp]) -> StratifiedFolds:
     n_folds = min(DEFAULT_FOLDS, int(counts.max()))
     if n_folds < 2:
-        raise ValueError("y must hold at least two rows of some class to be cross-fitted; every class has one row.")
+        raise ValueError(
+            "y must hold at least two rows of some class to be cross-fitted, beside those that holdout takes; every "
+            "class has one row."
+        )
     return StratifiedFolds(n_folds, codes)
 
 

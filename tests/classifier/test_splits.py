@@ -70,7 +70,7 @@ def test_masks_serve_as_rows():
 
 @pytest.mark.parametrize("cv", [4, np.int64(4), StratifiedKFold(4)])
 def test_more_folds_than_rows_of_a_class_are_refused(cv):
-    with pytest.raises(ValueError, match="Requesting 4-fold cross-validation but provided less than 4 examples"):
+    with pytest.raises(ValueError, match=r"Requesting 4-fold .* less than 4 examples .* class: \w+ has 3\."):
         splits_of(cv)
 
 
