@@ -225,7 +225,10 @@ def score_unit(scores: NDArray[np.float64], from_proba: bool) -> float:
 
 def in_units(scores: NDArray[np.float64], unit: float, from_proba: bool) -> NDArray[np.float64]:
     """Return decision values in units, cut where they are certainties at any temperature."""
-    return scores if from_proba else np.clip(scores / unit, -LARGE_SCORE, LARGE_SCORE)
+    if from_proba:
+        return scores
+    with np.errstate(over="ignore"):
+        return np.clip(scores / unit, -LARGE_SCORE, LARGE_SCORE)
 
 
 def predict_scored(

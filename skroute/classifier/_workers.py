@@ -1,5 +1,6 @@
 """Jobs done by several workers, where that does not take longer than to do them one after the other."""
 
+import copy
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -155,5 +156,15 @@ def _tried(function: Callable[..., Any], place: int, job: tuple[Any, ...]) -> tu
     try:
         return place, function(*job), None
     except Exception as error:
-        error.add_note(traceback.format_exc())
-        return place, None, error
+        sent = _sendable(error)
+        sent.add_note(traceback.format_exc())
+        return place, None, sent
+
+
+def _sendable(error: Exception) -> Exception:
+    """Return the error or, where it could not be made again in another process, one that says the same."""
+    try:
+        copy.deepcopy(error)
+    except Exception:
+        return RuntimeError("".join(traceback.format_exception_only(error)).strip())
+    return error

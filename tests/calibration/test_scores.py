@@ -4,10 +4,12 @@ from numpy.testing import assert_array_equal
 
 from skroute.calibration import PooledCalibrator, TemperatureCalibrator, VectorCalibrator
 from skroute.calibration._scores import (
+    LARGE_SCORE,
     check_one_vs_rest,
     check_score_column,
     check_scores,
     check_training,
+    in_units,
     is_proba,
     normalise,
 )
@@ -137,3 +139,8 @@ def test_other_labels_of_one_class_are_refused(y):
 def test_huge_scores_are_no_probabilities_and_have_no_sum():
     assert not is_proba(np.array([1e308, 1e308, -1e308]), "auto", "test")
     assert not is_proba(np.full((2, 3), 1e308), "auto", "test")
+
+
+def test_huge_scores_in_small_units_are_cut_in_silence():
+    found = in_units(np.array([[1e308, -1e308, 1e-300]]), 1e-300, from_proba=False)
+    assert_array_equal(found, [[LARGE_SCORE, -LARGE_SCORE, 1.0]])

@@ -40,6 +40,23 @@ def refuse_later(seconds, refuses):
         raise TimeoutError(f"after {seconds}")
 
 
+class OfTwoError(Exception):
+    def __init__(self, what, number):
+        super().__init__(f"{what} {number}")
+
+
+class HoldingError(Exception):
+    def __init__(self, text):
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+
+def refuse_oddly(number, kind):
+    time.sleep(0.1)
+    if number == 5:
+        raise OfTwoError("no", 5) if kind == "of two" else HoldingError("no 5")
+
+
 def interrupt(seconds, first):
     time.sleep(seconds)
     if first:
@@ -100,6 +117,14 @@ def test_an_error_of_a_process_tells_where_it_arose():
     with pytest.raises(TimeoutError) as caught:
         do_all(refuse_later, [(0.2, i == 5) for i in range(6)], 2)
     assert any("in refuse_later" in note for note in caught.value.__notes__)
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize(("kind", "name"), [("of two", "OfTwoError"), ("holding", "HoldingError")])
+def test_an_error_that_cannot_be_sent_says_what_it_was(kind, name):
+    with pytest.raises(RuntimeError, match=f"{name}: no 5") as caught:
+        do_all(refuse_oddly, [(i, kind) for i in range(6)], 2)
+    assert any("in refuse_oddly" in note for note in caught.value.__notes__)
 
 
 @pytest.mark.usefixtures("at_once")
