@@ -99,7 +99,8 @@ def in_short(results: Mapping[str, Any]) -> str:
     for name, start, words in SHORT:
         case = next((c for c in results.get(name, {"cases": []})["cases"] if c.get("case", "").startswith(start)), None)
         if case is not None:
-            rows.append((words, f"{case['ours_ms']:.3g}", case["case"].split(" / ")[1], f"{case['peer_ms']:.3g}"))
+            ours, theirs = (f"{ms:,.0f}" if ms >= 100.0 else f"{ms:.3g}" for ms in (case["ours_ms"], case["peer_ms"]))
+            rows.append((words, ours, case["case"].split(" / ")[1], theirs))
     return table(("to", "takes ms", "and with", "ms"), rows)
 
 
@@ -153,6 +154,7 @@ def write_page(path: Path, results: Mapping[str, Any], *, quick: bool, n_rounds:
         *([QUICK] if quick else []),
         "## In short",
         in_short(results),
+        "Milliseconds are those of this machine, which others use too; the ratios below hold elsewhere, roughly.",
         "## How to read the rest",
         READING.format(n_rounds=n_rounds),
         "## Goals",
