@@ -154,7 +154,7 @@ def write_page(path: Path, results: Mapping[str, Any], *, quick: bool, n_rounds:
         *([QUICK] if quick else []),
         "## In short",
         in_short(results),
-        "Milliseconds are those of this machine, which others use too; the ratios below hold elsewhere, roughly.",
+        "Milliseconds are those of this machine, which others use too; of other machines the ratios below say more.",
         "## How to read the rest",
         READING.format(n_rounds=n_rounds),
         "## Goals",
