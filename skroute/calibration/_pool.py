@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from skroute.calibration._isotonic_fit import isotonic_knots
+from skroute.calibration._isotonic_table import IsotonicTable
 from skroute.calibration._links import Link, fit_links
 from skroute.calibration._matrix_fit import MatrixScaling, fit_matrix
 from skroute.calibration._softmax import mixed_with_uniform
@@ -31,6 +33,8 @@ LEAST_ROWS_A_CLASS = 5
 MOST_CLASSES_BY_BOTH = 100
 # Probabilities are kept off 0 before they are normalised.
 LEAST_PROBA = 1e-12
+# Rows that the table of the curves is made for: more make it no quicker.
+TABLE_ROWS = 2**13
 # Weights under this are nobody's loss.
 LEAST_WEIGHT = 1e-3
 # Where the search for weights ends; a logarithm must stay finite.
@@ -104,10 +108,25 @@ class Members:
             np.stack([proba[place] for proba in self.probas(scores, names)], axis=1), self.total, scores.shape[1]
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        # The table follows from the curves.
+        return {name: value for name, value in vars(self).items() if name != "_table"}
+
+    @cached_property
+    def _table(self) -> IsotonicTable | None:
+        straight = np.array([0.0, 1.0])
+        knots = [(straight, straight) if curve is None else curve for curve in self.curves or ()]
+        # The same for any number of rows: to the last bit, a part of them has the probabilities that it has in all.
+        return IsotonicTable.for_rows(knots, TABLE_ROWS)
+
     def _on_curves(self, proba: NDArray[np.float64]) -> NDArray[np.float64]:
         on_curves = proba.copy()
+        if self._table is not None:
+            self._table.write(proba, on_curves)
         for k, curve in enumerate(self.curves or ()):
-            if curve is not None:
+            if curve is None:
+                on_curves[:, k] = proba[:, k]
+            elif self._table is None:
                 on_curves[:, k] = np.interp(proba[:, k], *curve)
         np.maximum(on_curves, LEAST_PROBA, out=on_curves)
         on_curves /= on_curves.sum(axis=1, keepdims=True)

@@ -1,3 +1,6 @@
+import pickle
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -215,3 +218,30 @@ def test_columns_can_be_put_into_another_order():
         members.probas(rows.scores, names), members.permuted(order).probas(rows.scores[:, order], names), strict=True
     ):
         assert_allclose(np.broadcast_to(one, rows.scores.shape)[:, order], other, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 20])
+def test_curves_are_those_of_numpy_for_all_rows_and_for_some(n_classes):
+    rows = rows_of(n_classes, 3000)
+    members = fit_members(rows, from_proba=True, shrinkage=5.0)
+    # One class without a curve of its own.
+    members = replace(members, curves=[None, *members.curves[1:]])
+    vector, isotonic = members.probas(rows.scores, ["vector", "isotonic"])
+    expected = vector.copy()
+    for k, (x, y) in enumerate(members.curves[1:], start=1):
+        expected[:, k] = np.interp(vector[:, k], x, y)
+    expected = np.maximum(expected, 1e-12)
+    assert_allclose(isotonic, expected / expected.sum(axis=1, keepdims=True), rtol=0, atol=1e-12)
+    on_curves = members._on_curves(vector)
+    for part in (slice(0, 2), slice(100, 103), slice(5, 2600)):
+        assert_array_equal(members._on_curves(vector[part]), on_curves[part])
+
+
+def test_what_follows_from_the_curves_is_not_stored():
+    rows = rows_of(3, 3000)
+    members = fit_members(rows, from_proba=True, shrinkage=5.0)
+    before, _ = pickle.dumps(members), members.probas(rows.scores, ["isotonic"])
+    assert members._table is not None
+    assert pickle.dumps(members) == before
+    again = pickle.loads(before)
+    assert_array_equal(again.probas(rows.scores, ["isotonic"])[0], members.probas(rows.scores, ["isotonic"])[0])
