@@ -4,8 +4,8 @@ Peers: what one would write by hand, argmax, np.partition for the margin, np.log
 route, once as it is and once with scipy.special.entr; neither checks its rows. One read: the sum of the matrix, by one
 thread. Ours is the kernel behind `policy.decide`, with all checks, whose routes are codes; plain code's are, too. With
 their text both stand in lines of their own: it takes 32 bytes a row, which with three classes is more than the matrix
-itself. Data: 60% of the rows are sure, 25% between
-two classes, 15% diffuse; where most rows are sure the gain is larger, where most are diffuse it is smaller.
+itself. Data: 60% of the rows are sure, 25% between two classes, 15% diffuse; where most rows are sure the gain is
+larger, where most are diffuse it is smaller.
 
 Run with OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1; only the ratios mean anything on a shared machine.
 """  # noqa: D400

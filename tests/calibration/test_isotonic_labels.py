@@ -27,7 +27,7 @@ def block_starts(label):
     return [start for start, *_ in blocks]
 
 
-def check(label):
+def assert_blocks_begin_at_points(label):
     edges, ones = points_of_labels(label)
     assert edges[0] == 0
     assert edges[-1] == len(label)
@@ -53,17 +53,17 @@ LABELS = {
 @pytest.mark.parametrize("kind", LABELS)
 def test_every_block_begins_where_a_point_does(kind):
     for seed, n in enumerate([1, 2, CELL - 1, CELL, CELL + 1, 2 * CELL, 3 * CELL - 1, 200, 1000, 50 * CELL, 3001]):
-        check(LABELS[kind](np.random.default_rng(seed), n))
+        assert_blocks_begin_at_points(LABELS[kind](np.random.default_rng(seed), n))
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=100))
 def test_so_it_is_for_any_labels(label):
-    check(np.array(label))
+    assert_blocks_begin_at_points(np.array(label))
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 40)), min_size=1, max_size=12))
 def test_so_it_is_for_any_runs(runs):
-    check(np.repeat(*np.array(runs).T).astype(bool))
+    assert_blocks_begin_at_points(np.repeat(*np.array(runs).T).astype(bool))
 
 
 def test_many_rows_are_few_points(many):
