@@ -7,6 +7,7 @@ __all__ = [
     "CacheWarning",
     "DeadGateWarning",
     "RareClassWarning",
+    "ScoreKindWarning",
     "SkrouteWarning",
     "UncertifiedClassWarning",
 ]
@@ -26,6 +27,10 @@ class DeadGateWarning(SkrouteWarning):
 
 class RareClassWarning(SkrouteWarning):
     """A class has too few rows for what is done with the others: to be cross-fitted, or to be left out of sets."""
+
+
+class ScoreKindWarning(SkrouteWarning):
+    """Scores look like another kind than those that a calibrator was fitted on."""
 
 
 class UncertifiedClassWarning(SkrouteWarning):

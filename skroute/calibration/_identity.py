@@ -8,7 +8,7 @@ from scipy.special import expit, softmax
 from sklearn.utils.validation import check_is_fitted
 
 from skroute.calibration._one_class import OneClassCalibrator
-from skroute.calibration._scores import check_score_column, check_scores, is_proba, normalise
+from skroute.calibration._scores import check_same_kind, check_score_column, check_scores, is_proba, normalise
 
 __all__ = ["IdentityCalibrator"]
 
@@ -88,11 +88,18 @@ class IdentityCalibrator(OneClassCalibrator):
         -------
         proba : ndarray of shape (n_samples, n_classes)
             Each row sums to one.
+
+        Raises
+        ------
+        ValueError
+            If the shape is another one, a value is infinite, a row has no score, or with ``kind="auto"`` a value is
+            outside of [0, 1] although the scores that it was fitted on were probabilities.
         """
         check_is_fitted(self)
         values = check_scores(scores)
         if values.shape[1] != self.n_classes_:
             raise ValueError(f"scores must have shape (n_samples, {self.n_classes_}), got {values.shape}.")
+        check_same_kind(values, self.from_proba_, self.kind, type(self).__name__)
         if self.from_proba_:
             return normalise(np.clip(np.nan_to_num(values, nan=0.0), 0.0, 1.0))
         return softmax(np.where(np.isnan(values), -np.inf, values), axis=1)

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from skroute._validation import require_fitted
 from skroute.calibration._one_row import MOST_SCALED, finite_row, row_in_units
 from skroute.calibration._scores import (
+    check_same_kind,
     check_scores,
     check_training,
     fill_unscored,
@@ -67,14 +68,22 @@ class JointCalibrator(BaseEstimator):
         -------
         proba : ndarray of shape (n_samples, n_classes)
             Each row sums to one. Only a class that was not scored (NaN) has probability 0.
+
+        Raises
+        ------
+        ValueError
+            If a value is infinite, a row has no score, or with ``kind="auto"`` a value is outside of [0, 1] although
+            the scores that it was fitted on were probabilities.
         """
         require_fitted(self)
         values = score_matrix(scores, self.classes_)
         alone = finite_row(values, MOST_SCALED)
+        if alone is None:
+            check_scores(values)
+        check_same_kind(values, self.from_proba_, self.kind, type(self).__name__, alone)
         row = None if alone is None else self._predict_row(row_in_units(alone, self.unit_, self.from_proba_))
         if row is not None:
             return np.array([row])
-        values = check_scores(values)
         return predict_scored(self._predict, in_units(values, self.unit_, self.from_proba_), self.from_proba_)
 
     @abstractmethod

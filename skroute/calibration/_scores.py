@@ -21,9 +21,12 @@ from skroute._validation import (
     encode_labels,
     real_numbers,
 )
+from skroute._warn_caller import warn_caller
+from skroute.exceptions import ScoreKindWarning
 
 __all__ = [
     "check_one_vs_rest",
+    "check_same_kind",
     "check_score_column",
     "check_scores",
     "check_training",
@@ -41,6 +44,8 @@ __all__ = [
 KINDS = ("auto", "proba", "scores")
 # Decision values from which they are taken in larger units, and beyond which, in these, they are cut.
 SMALL_SCORE, LARGE_SCORE = 1e-3, 1e6
+# So few rows of decision values may look like probabilities by chance.
+LEAST_TELLING = 16
 
 
 def score_matrix(scores: Any, classes: NDArray[Any] | None = None) -> NDArray[np.float64]:
@@ -184,6 +189,46 @@ def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:
             "something else, tell the calibrator: kind='scores'."
         )
     return False
+
+
+def check_same_kind(
+    scores: NDArray[np.float64], from_proba: bool, kind: str, owner: str, row: list[float] | None = None
+) -> None:
+    """Refuse values outside of [0, 1] where a calibrator found that its scores are probabilities; warn of the reverse.
+
+    Where it was told what they are (`kind`), nothing is said. `row` holds the values of a single row, if they are at
+    hand and finite.
+    """
+    if kind != "auto":
+        return
+    if not from_proba:
+        if row is None and _all_look_like_shares(scores):
+            warn_caller(
+                f"scores look like probabilities or percentages, but {owner} was fitted on decision values. Pass "
+                "those, or fit it again on these; if all is well, tell the calibrator: kind='scores'.",
+                ScoreKindWarning,
+            )
+        return
+    if row is not None:
+        least, most = min(row), max(row)
+    else:
+        least, most = np.fmin.reduce(scores, axis=None, initial=0.0), np.fmax.reduce(scores, axis=None, initial=0.0)
+    if least < -RANGE_TOLERANCE or most > 1.0 + RANGE_TOLERANCE:
+        raise ValueError(
+            f"scores must be probabilities in [0, 1], as those that {owner} was fitted on, got "
+            f"{least if least < -RANGE_TOLERANCE else most:.6g}. Divide percentages by 100; fit it again for decision "
+            "values; if all is well, tell the calibrator: kind='proba'."
+        )
+
+
+def _all_look_like_shares(scores: NDArray[np.float64]) -> bool:
+    """Tell whether every one of many rows has the range and the sum of probabilities, or of percentages."""
+    if len(scores) < LEAST_TELLING or np.fmin.reduce(scores[:LEAST_TELLING], axis=None) < 0.0:
+        return False
+    known = np.nan_to_num(scores, nan=0.0)
+    sums = row_sums(known)
+    whole, slack = (1.0, SUM_TOLERANCE) if known.max() <= 1.0 + RANGE_TOLERANCE else (100.0, PERCENT_SLACK)
+    return bool(known.min() >= 0.0 and (np.abs(sums - whole) <= slack).all())
 
 
 def normalise(proba: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from skroute._validation import check_level, require_fitted
 from skroute.calibration._apply import by_blocks, divide_rows
 from skroute.calibration._links import fit_beta
 from skroute.calibration._one_row import MOST_TEMPERED, finite_row, tempered_row
-from skroute.calibration._scores import check_scores, check_training, is_proba, score_matrix
+from skroute.calibration._scores import check_same_kind, check_scores, check_training, is_proba, score_matrix
 from skroute.calibration._softmax import blocks, pass_rows, row_max, softmax
 from skroute.calibration._summary import ABSENT, CalibrationSummary
 
@@ -130,13 +130,21 @@ class TemperatureCalibrator(BaseEstimator):
         -------
         proba : ndarray of shape (n_samples, n_classes)
             Each row sums to one.
+
+        Raises
+        ------
+        ValueError
+            If a value is infinite, a row has no score, or with ``kind="auto"`` a value is outside of [0, 1] although
+            the scores that it was fitted on were probabilities.
         """
         require_fitted(self)
         values = score_matrix(scores, self.classes_)
         complete = self._predict_finite(values)
         if complete is not None:
             return complete
-        logits = _logits(check_scores(values), self.from_proba_, self.floor)
+        check_scores(values)
+        self._check_kind(values)
+        logits = _logits(values, self.from_proba_, self.floor)
         self._sharpen(logits)
         return softmax(logits)
 
@@ -144,10 +152,19 @@ class TemperatureCalibrator(BaseEstimator):
         """Return the probabilities of scores that are all finite; None where one is not."""
         row = finite_row(values, MOST_TEMPERED)
         if row is not None:
+            self._check_kind(values, row)
             return np.array([tempered_row(row, float(self.floor) if self.from_proba_ else None, self.beta_)])
-        write = self._write_powers if self._is_mild() else self._write_softmax
         # Nothing else has to stay in the cache.
-        return by_blocks(write, values, pass_rows(values.shape[1]))
+        size = pass_rows(values.shape[1])
+        if self._is_mild():
+            return by_blocks(self._write_powers, values, size)
+        proba = by_blocks(self._write_softmax, values, size)
+        if proba is not None:
+            self._check_kind(values)
+        return proba
+
+    def _check_kind(self, values: NDArray[np.float64], row: list[float] | None = None) -> None:
+        check_same_kind(values, self.from_proba_, self.kind, type(self).__name__, row)
 
     def _sharpen(self, logits: NDArray[np.float64]) -> None:
         with np.errstate(over="ignore"):
@@ -168,7 +185,10 @@ class TemperatureCalibrator(BaseEstimator):
         np.add(scores, floor, out=proba)
         bits, (least, most) = bits_of(proba), bits_of(np.array([floor, 1.0 + floor]))
         if np.minimum.reduce(bits, axis=None) < least or np.maximum.reduce(bits, axis=None) > most:
-            return self._write_softmax(scores, proba)
+            done = self._write_softmax(scores, proba)
+            if done:
+                self._check_kind(scores)
+            return done
         # Of each pair the quicker one.
         np.log(proba, out=proba)
         proba *= self.beta_ / LOG_2

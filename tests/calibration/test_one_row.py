@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose
+from sklearn.base import clone
 from strategies import unhurried
 
 from skroute.calibration import (
@@ -81,7 +82,7 @@ def test_rows_far_from_those_of_the_fit_have_them_too(name):
 @pytest.mark.parametrize("name", CALIBRATORS)
 def test_rows_that_no_probability_should_be_have_them_too(name):
     y, scores = make_scores("proba", 300, 3)
-    calibrator = CALIBRATORS[name].fit(scores, y)
+    calibrator = clone(CALIBRATORS[name]).set_params(kind="proba").fit(scores, y)
     assert_one_by_one(calibrator, np.array([[0.0, 0.0, 1.0], [-1e-7, 0.5, 0.5], [1.5, -0.2, 0.1], [1.0, 1.0, 1.0]]))
 
 
@@ -140,6 +141,7 @@ def test_what_is_derived_without_a_way_for_one_row_has_that_for_many():
             return np.full(scores.shape, 1.0 / scores.shape[1])
 
     calibrator = Derived()
+    calibrator.kind = "auto"
     calibrator.classes_, calibrator.from_proba_, calibrator.unit_ = np.arange(2), True, 1.0
     assert calibrator.predict_proba([[0.2, 0.8]]).tolist() == [[0.5, 0.5]]
 

@@ -243,7 +243,7 @@ def test_the_caller_keeps_his_arrays(sample):
 def test_what_is_no_probability_is_calibrated_as_scikit_learn_would_wherever_it_stands(strange, place):
     rng = np.random.default_rng(0)
     proba = rng.dirichlet(np.ones(5), 8000)
-    calibrator = TemperatureCalibrator().fit(proba, rng.integers(0, 5, 8000))
+    calibrator = TemperatureCalibrator(kind="proba").fit(proba, rng.integers(0, 5, 8000))
     expected, proba[place, 3] = calibrator.predict_proba(proba), strange
     found = calibrator.predict_proba(proba)
     others = np.arange(8000) != place

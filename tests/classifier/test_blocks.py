@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
 
 from skroute import RoutePolicy, RoutingClassifier
+from skroute.calibration import TemperatureCalibrator
 from skroute.calibration import _methods as methods
 from skroute.calibration import _rough as estimated
 from skroute.calibration._apply import block_rows
@@ -130,3 +131,16 @@ def test_somebody_elses_calibrator_and_policy_see_all_rows_at_once():
     routes = router.predict_route(proba)
     assert router.calibrator_.rows_ == len(routes) == 300_000
     assert_array_equal(proba, before)
+
+
+def test_both_ways_refuse_scores_of_another_kind():
+    proba, y = rows_of(40_000, 3)
+    router = fitted(TemperatureCalibrator(), proba, y)
+    assert len(router.predict_route(proba)) == len(proba)
+    proba[30_000] *= 100.0
+    for predict in (router.predict_proba, router.predict_route):
+        with pytest.raises(ValueError, match="as those that TemperatureCalibrator was fitted on"):
+            predict(proba)
+    # A method by its name is told what the classifier returns.
+    router = fitted("temperature", proba, y)
+    assert_array_equal(router.predict_route(proba), router.policy_.decide(router.predict_proba(proba)))

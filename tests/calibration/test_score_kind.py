@@ -1,0 +1,76 @@
+"""Scores of another kind than those that a calibrator was fitted on."""
+
+import warnings
+
+import numpy as np
+import pytest
+from calibration.joint_calibrators import JOINT, draw, fit
+from numpy.testing import assert_allclose
+
+from skroute.calibration import IdentityCalibrator, TemperatureCalibrator
+from skroute.exceptions import ScoreKindWarning
+
+ALL = [*JOINT, TemperatureCalibrator, IdentityCalibrator]
+N_CLASSES = 3
+
+
+@pytest.fixture(params=ALL)
+def calibrator(request):
+    return request.param
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 90])
+@pytest.mark.parametrize(
+    ("calibrator", "settings"), [*((each, {}) for each in ALL), (TemperatureCalibrator, {"floor": 0.0})]
+)
+def test_decision_values_after_probabilities_are_refused(calibrator, n_rows, settings):
+    proba, y, _ = draw("proba", N_CLASSES)
+    fitted = fit(calibrator, proba, y, **settings)
+    bad = proba[:n_rows].copy()
+    for value in (-0.01, 1.01, 40.0):
+        bad[-1, 1] = value
+        with pytest.raises(ValueError, match=rf"in \[0, 1\], as those that {calibrator.__name__} .* got {value:g}\."):
+            fitted.predict_proba(bad)
+    bad[-1, 0] = np.nan
+    with pytest.raises(ValueError, match=r"got 40\."):
+        fitted.predict_proba(bad)
+
+
+def test_probabilities_may_be_off_by_rounding(calibrator):
+    proba, y, _ = draw("proba", N_CLASSES)
+    fitted = fit(calibrator, proba, y)
+    expected = fitted.predict_proba([[1.0, 0.0, 0.0]])
+    for n_rows in (1, 40):
+        assert_allclose(
+            fitted.predict_proba([[1.0 + 1e-7, -1e-7, 0.0]] * n_rows), expected.repeat(n_rows, 0), atol=1e-4
+        )
+
+
+def test_what_the_calibrator_was_told_is_not_doubted(calibrator):
+    proba, y, _ = draw("proba", N_CLASSES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(calibrator, proba, y, kind="proba").predict_proba(100.0 * proba)
+        fit(calibrator, proba, y, kind="scores").predict_proba(proba)
+
+
+@pytest.mark.parametrize("factor", [1.0, 100.0])
+def test_probabilities_after_decision_values_are_doubted(calibrator, factor):
+    scores, y, _ = draw("logits", N_CLASSES)
+    proba = factor * draw("proba", N_CLASSES)[0]
+    fitted = fit(calibrator, scores, y)
+    with pytest.warns(ScoreKindWarning, match=f"{calibrator.__name__} was fitted on decision values") as caught:
+        doubted = fitted.predict_proba(proba)
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # Few rows may look so by chance, and one row that does not tells what the others are.
+        assert_allclose(fitted.predict_proba(proba[:15]), doubted[:15], atol=1e-12)
+        fitted.predict_proba(np.vstack([proba, scores[:1]]))
+        fitted.predict_proba(np.vstack([proba, 2.0 * proba[:1]]))
+        fitted.predict_proba(proba + 10.0)
+    proba[3, 0] = np.nan
+    proba[3] *= factor / np.nansum(proba[3])
+    with pytest.warns(ScoreKindWarning) as caught:
+        fitted.predict_proba(proba)
+    assert len(caught) == 1
