@@ -28,6 +28,7 @@ __all__ = [
     "listed",
     "real_numbers",
     "require_fitted",
+    "shown",
 ]
 
 # Wider than any purpose, and narrow enough for squares and sums; less than the least counts as nothing.
@@ -35,6 +36,8 @@ LEAST_WEIGHT, MOST_WEIGHT = 1e-20, 1e20
 WEIGHT_KINDS = ("auto", "frequency", "importance")
 # Labels that span no more than this are found by a table.
 MOST_WHOLE_NUMBERS = 2**16
+# Characters of a value in a message.
+LONGEST_VALUE = 120
 # Float64 counts so far without gaps.
 MOST_ROWS = 2**53
 
@@ -44,6 +47,12 @@ def listed(items: Iterable[Any], most: int = 8) -> str:
     items = list(items)
     text = ", ".join(str(item) for item in items[:most])
     return text if len(items) <= most else f"{text} and {len(items) - most} more"
+
+
+def shown(value: Any) -> str:
+    """Return a value that was given for another as one line of a message, cut where it is an array or a long list."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
 
 
 def column(values: Any, name: str) -> NDArray[Any]:
@@ -259,7 +268,7 @@ def check_level(
     if is_number and (low <= float(value) <= 1.0 or (unbounded and float(value) == math.inf)):
         return float(value)
     choices = [f"a number in [{low:g}, 1]"] + ["+inf"] * unbounded + ["None"] * optional
-    raise ValueError(f"The {name!r} parameter of {owner} must be {' or '.join(choices)}. Got {value!r} instead.")
+    raise ValueError(f"The {name!r} parameter of {owner} must be {' or '.join(choices)}. Got {shown(value)} instead.")
 
 
 def check_option(value: Any, options: Sequence[str], name: str, owner: str) -> str:
@@ -267,7 +276,7 @@ def check_option(value: Any, options: Sequence[str], name: str, owner: str) -> s
     if isinstance(value, str) and value in options:
         return value
     raise ValueError(
-        f"The {name!r} parameter of {owner} must be one of {', '.join(map(repr, options))}. Got {value!r} instead."
+        f"The {name!r} parameter of {owner} must be one of {', '.join(map(repr, options))}. Got {shown(value)} instead."
     )
 
 
@@ -277,7 +286,7 @@ def check_count(value: Any, name: str, owner: str, *, least: int = 1, most: int 
     if is_count and least <= int(value) and (most is None or int(value) <= most):
         return int(value)
     limit = f"at least {least}" if most is None else f"at least {least} and at most {most}"
-    raise ValueError(f"The {name!r} parameter of {owner} must be an int of {limit}. Got {value!r} instead.")
+    raise ValueError(f"The {name!r} parameter of {owner} must be an int of {limit}. Got {shown(value)} instead.")
 
 
 def require_fitted(estimator: Any) -> None:
@@ -291,7 +300,9 @@ def check_amount(value: Any, name: str, owner: str) -> float:
     is_number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
     if is_number and 0.0 <= float(value) < math.inf:
         return float(value)
-    raise ValueError(f"The {name!r} parameter of {owner} must be a finite number of at least 0. Got {value!r} instead.")
+    raise ValueError(
+        f"The {name!r} parameter of {owner} must be a finite number of at least 0. Got {shown(value)} instead."
+    )
 
 
 def check_mapping(value: Any, name: str, owner: str) -> Mapping[Any, Any]:
@@ -299,5 +310,7 @@ def check_mapping(value: Any, name: str, owner: str) -> Mapping[Any, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise ValueError(f"The {name!r} parameter of {owner} must be a dict of class to value or None. Got {value!r}.")
+        raise ValueError(
+            f"The {name!r} parameter of {owner} must be a dict of class to value or None. Got {shown(value)}."
+        )
     return value

@@ -15,6 +15,7 @@ from skroute._validation import (
     encode_labels,
     label_positions,
     listed,
+    shown,
 )
 
 
@@ -151,3 +152,14 @@ def test_counts_may_have_a_limit():
     assert check_count(3, "n", "P", most=3) == 3
     with pytest.raises(ValueError, match=r"must be an int of at least 1 and at most 3\. Got 4 instead"):
         check_count(4, "n", "P", most=3)
+
+
+def test_values_are_shown_on_one_short_line():
+    assert shown(0.5) == "0.5"
+    assert shown("auto") == "'auto'"
+    text = shown(np.zeros((50, 4)))
+    assert len(text) == 120
+    assert text.startswith("array([[0., 0., 0., 0.], [0., 0.")
+    assert text.endswith("...")
+    with pytest.raises(ValueError, match=r"an int of at least 2\. Got array\(\[\[0\., .*\.\.\. instead"):
+        check_count(np.zeros((50, 4)), "n_classes", "RoutePolicy.audit", least=2)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
+from skroute._validation import shown
 from skroute.calibration._identity import IdentityCalibrator
 from skroute.calibration._per_class import ONE_VS_REST, PerClassCalibrator
 from skroute.calibration._pooled import PooledCalibrator
@@ -75,7 +76,7 @@ def make_calibrator(method: Any, kind: str = "auto") -> Any:
             return PerClassCalibrator(method)
     raise ValueError(
         f"The 'method' parameter of RoutingClassifier must be one of {', '.join(map(repr, METHODS))}, a calibrator "
-        f"object, or a dict of class to a one-vs-rest method. Got {method!r} instead."
+        f"object, or a dict of class to a one-vs-rest method. Got {shown(method)} instead."
     )
 
 

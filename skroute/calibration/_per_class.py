@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import has_fit_parameter
 
-from skroute._validation import check_classes, label_positions, require_fitted
+from skroute._validation import check_classes, label_positions, require_fitted, shown
 from skroute.calibration._apply import Floats, Map, all_finite, by_blocks, divide_rows
 from skroute.calibration._beta import BetaCalibrator
 from skroute.calibration._identity import IdentityCalibrator
@@ -250,7 +250,7 @@ class PerClassCalibrator(BaseEstimator):
             return kind
         raise ValueError(
             f"A calibration method of a class must be one of {', '.join(map(repr, ONE_VS_REST))} or an object with "
-            f"fit(scores, y) and predict(scores). Got {kind!r} instead."
+            f"fit(scores, y) and predict(scores). Got {shown(kind)} instead."
         )
 
 

@@ -12,7 +12,7 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import has_fit_parameter
 
-from skroute._validation import check_sample_weight, distinct_labels, encode_labels
+from skroute._validation import check_sample_weight, distinct_labels, encode_labels, shown
 from skroute.calibration._methods import make_calibrator, wants_proba
 from skroute.classifier._response import is_frozen, needs_kernel_columns, response_name
 from skroute.classifier._warnings import warn_of_lost_weights
@@ -71,7 +71,7 @@ def _check_n_jobs(n_jobs: Any) -> None:
 
 
 def _bad(name: str, demand: str, value: Any) -> ValueError:
-    return ValueError(f"The {name!r} parameter of RoutingClassifier must be {demand}. Got {value!r} instead.")
+    return ValueError(f"The {name!r} parameter of RoutingClassifier must be {demand}. Got {shown(value)} instead.")
 
 
 def encode_targets(y: NDArray[Any], base: Any) -> tuple[NDArray[Any], NDArray[np.intp]]:
@@ -80,7 +80,7 @@ def encode_targets(y: NDArray[Any], base: Any) -> tuple[NDArray[Any], NDArray[np
     if is_frozen(base) and hasattr(base, "classes_"):
         known = np.asarray(base.classes_)
         if (known.dtype.kind in "OUS") != (classes.dtype.kind in "OUS"):
-            raise ValueError(f"y must hold labels like those of the frozen estimator, {known!r}, got {classes!r}.")
+            raise ValueError(f"y must hold labels like those of the frozen estimator, {known!r}, got {shown(classes)}.")
         classes = np.union1d(known, classes)
     if len(classes) < 2:
         raise ValueError(

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.utils.validation import check_memory
 
+from skroute._validation import shown
 from skroute.classifier._cache import cached_call, is_cached
 from skroute.classifier._cross_fit import CalibratedModel, CrossFit, cross_fit, mean_proba_of
 from skroute.classifier._memo import Contents, Memo
@@ -114,7 +115,7 @@ def remembered_cross_fit(memory: Any, hashed: dict[str, Any], ignored: dict[str,
     if not isinstance(memory, Memory):
         raise ValueError(
             "The 'memory' parameter of RoutingClassifier must be None, the path of a folder or a joblib.Memory. "
-            f"Got {memory!r} instead."
+            f"Got {shown(memory)} instead."
         )
     if memory.location is None:
         uncached: CrossFit = cross_fit(**hashed, **ignored)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import LeaveOneOut, StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.utils import check_random_state
 
-from skroute._validation import check_count
+from skroute._validation import check_count, shown
 
 __all__ = ["DEFAULT_FOLDS", "StratifiedFolds", "make_splits", "split_holdout"]
 
@@ -65,7 +65,7 @@ def make_splits(
         return _stratified(codes, counts)
     if isinstance(cv, str):
         raise ValueError(
-            f"The 'cv' parameter of RoutingClassifier must be an int, a splitter, an iterable or None. Got {cv!r} "
+            f"The 'cv' parameter of RoutingClassifier must be an int, a splitter, an iterable or None. Got {shown(cv)} "
             "instead. A classifier that is fitted already is passed as FrozenEstimator(classifier)."
         )
     if isinstance(cv, Real):

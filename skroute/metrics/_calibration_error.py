@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._validation import check_count, check_option
+from skroute._validation import check_count, check_option, shown
 from skroute.metrics._pairs import blocks, read_pairs, sum_by
 from skroute.reliability._bins import BIN_LIMIT, assign_bins, quantile_edges, uniform_edges
 
@@ -107,9 +107,11 @@ def calibration_error(
     check_option(strategy, ("uniform", "quantile"), "strategy", OWNER)
     n_bins = check_count(n_bins, "n_bins", OWNER, most=BIN_LIMIT)
     if not isinstance(debias, (bool, np.bool_)):
-        raise ValueError(f"The 'debias' parameter of {OWNER} must be True or False. Got {debias!r} instead.")
+        raise ValueError(f"The 'debias' parameter of {OWNER} must be True or False. Got {shown(debias)} instead.")
     if debias and norm != "l2":
-        raise ValueError(f"debias=True of {OWNER} needs norm='l2', for which the bias has a closed form; got {norm!r}.")
+        raise ValueError(
+            f"debias=True of {OWNER} needs norm='l2', for which the bias has a closed form; got {shown(norm)}."
+        )
     pairs = read_pairs(
         y_true, y_prob, y_pred=y_pred, confidence=confidence, classes=classes, kind=kind,
         sample_weight=sample_weight, weights=weights, owner=OWNER,

@@ -18,6 +18,7 @@ from skroute._validation import (
     encode_labels,
     label_positions,
     listed,
+    shown,
 )
 from skroute._warn_caller import warn_caller
 from skroute.exceptions import SkrouteWarning
@@ -126,7 +127,7 @@ def compare_policies(
 def _common_classes(policies: Any) -> NDArray[Any]:
     """Return the classes of the first policy; refuse what is no fitted policy, or one for other classes."""
     if not isinstance(policies, Mapping) or not policies or not all(isinstance(name, str) for name in policies):
-        raise ValueError(f"policies must be a dict of name to fitted policy, got {policies!r}.")
+        raise ValueError(f"policies must be a dict of name to fitted policy, got {shown(policies)}.")
     classes: Any = None
     for name, policy in policies.items():
         if not hasattr(policy, "explain"):

@@ -18,7 +18,7 @@ from skroute._tabular import (
     more_text,
     share_text,
 )
-from skroute._validation import listed
+from skroute._validation import listed, shown
 from skroute.metrics._routing_report import LEVEL, RoutingReport
 from skroute.routing._gates import AUTO, ROUTES
 
@@ -314,13 +314,15 @@ class PolicyComparison(Tabular):
 
     def _find_policy(self, name: Any) -> int:
         if name not in self._names:
-            raise ValueError(f"name must be one of the policies {listed(self._names)}, got {name!r}.")
+            raise ValueError(f"name must be one of the policies {listed(self._names)}, got {shown(name)}.")
         return self._names.index(name)
 
     def _find_group(self, group: Any) -> Any:
         by_text = {str(known): known for known in self._parts if known is not None}
         if group is not None and str(group) not in by_text:
-            raise ValueError(f"group must be None or one of {listed(by_text) or 'the groups in by'}, got {group!r}.")
+            raise ValueError(
+                f"group must be None or one of {listed(by_text) or 'the groups in by'}, got {shown(group)}."
+            )
         return None if group is None else by_text[str(group)]
 
     def _columns(self) -> dict[str, NDArray[Any]]:

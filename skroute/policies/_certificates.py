@@ -9,8 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._tabular import Sheet, Tabular, count_text, level_text, share_text
-from skroute._validation import check_option, label_positions, listed
+from skroute._tabular import Sheet, Tabular, count_text, counted, level_text, share_text
+from skroute._validation import check_option, label_positions, listed, shown
 from skroute.policies._labels_needed import labels_needed
 
 __all__ = ["Certificates"]
@@ -220,7 +220,7 @@ class Certificates(Tabular):
 def read_records(data: Any, classes: NDArray[Any], name: str) -> list[dict[str, Any]]:
     """Return the statements of a JSON file, each checked to be whole, with one on the error of every class."""
     if not isinstance(data, list) or not all(isinstance(record, Mapping) for record in data):
-        raise ValueError(f"{name} must be a list of dicts, got {data!r}.")
+        raise ValueError(f"{name} must be a list of dicts, got {shown(data)}.")
     known = classes.tolist()
     records = [_read_record(record, f"{name}[{i}]") for i, record in enumerate(data)]
     places = label_positions([str(record["label"]) for record in records], classes, name)
@@ -243,7 +243,7 @@ def _read_record(record: Mapping[str, Any], name: str) -> dict[str, Any]:
             check_option(value, TEXTS[part], place, "CertifiedPolicy")
         elif part != "label":
             if value not in (None, "inf") and (isinstance(value, bool) or not isinstance(value, Real)):
-                raise ValueError(f"{place} must be a number, 'inf' or None, got {value!r}.")
+                raise ValueError(f"{place} must be a number, 'inf' or None, got {shown(value)}.")
             found[part] = math.nan if value is None else float(value)
     return found
 
@@ -307,4 +307,4 @@ def _reason(record: Mapping[str, Any]) -> str:
 
 
 def _few(record: Mapping[str, Any]) -> str:
-    return f"{count_text(record['rows'])} of {count_text(record['rows_needed'])} rows needed"
+    return f"{counted(record['rows'], 'row')}, {count_text(record['rows_needed'])} needed"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute._frames import check_proba
-from skroute._validation import check_classes, check_sample_weight, counts_rows, label_positions, listed
+from skroute._validation import check_classes, check_sample_weight, counts_rows, label_positions, listed, shown
 from skroute._warn_caller import warn_caller
 from skroute.exceptions import UncertifiedClassWarning
 from skroute.policies._certificates import Certificates, read_records
@@ -276,7 +276,9 @@ class CertifiedPolicy(BasePolicy):
         owner = type(self).__name__
         _check_share(self.confidence, f"The 'confidence' parameter of {owner}")
         if not isinstance(self.joint, (bool, np.bool_)):
-            raise ValueError(f"The 'joint' parameter of {owner} must be True or False. Got {self.joint!r} instead.")
+            raise ValueError(
+                f"The 'joint' parameter of {owner} must be True or False. Got {shown(self.joint)} instead."
+            )
         for name in ("max_error", "min_recall"):
             targets = getattr(self, name)
             if isinstance(targets, Mapping):
@@ -286,12 +288,13 @@ class CertifiedPolicy(BasePolicy):
                 _check_share(targets, f"The 'max_error' parameter of {owner}")
             elif targets is not None:
                 raise ValueError(
-                    f"The 'min_recall' parameter of {owner} must be a dict of class to value or None. Got {targets!r}."
+                    f"The 'min_recall' parameter of {owner} must be a dict of class to value or None, "
+                    f"got {shown(targets)}."
                 )
         if self.min_recall and numbers["watch_order"] not in ("before", "flag"):
             raise ValueError(
                 f"The 'min_recall' parameter of {owner} needs watch_order 'before' or 'flag': where watches come after "
-                f"automatic routing, rows routed elsewhere are missed. Got watch_order={self.watch_order!r}."
+                f"automatic routing, rows routed elsewhere are missed. Got watch_order={shown(self.watch_order)}."
             )
         return numbers
 
@@ -369,4 +372,4 @@ class CertifiedPolicy(BasePolicy):
 def _check_share(value: Any, name: str) -> None:
     is_number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
     if not is_number or not 0.0 < float(value) < 1.0:
-        raise ValueError(f"{name} must be a number strictly between 0 and 1. Got {value!r} instead.")
+        raise ValueError(f"{name} must be a number strictly between 0 and 1. Got {shown(value)} instead.")

@@ -16,6 +16,7 @@ from skroute._validation import (
     check_sample_weight,
     counts_rows,
     listed,
+    shown,
 )
 from skroute.policies._actions import choice_table, choose, row_costs
 from skroute.policies._cost_fit import GATES_FOUND
@@ -302,7 +303,7 @@ class CostPolicy(BasePolicy):
             value = getattr(self, name)
             if isinstance(value, str) and value != FOUND:
                 raise ValueError(
-                    f"The {name!r} parameter of {owner} must be a number in [0, 1], None or 'auto'. Got {value!r} "
+                    f"The {name!r} parameter of {owner} must be a number in [0, 1], None or 'auto'. Got {shown(value)} "
                     "instead."
                 )
             numbers[name] = None if isinstance(value, str) else check_level(value, name, owner, optional=True)

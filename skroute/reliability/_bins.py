@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._validation import check_count, column, real_numbers
+from skroute._validation import check_count, column, real_numbers, shown
 
 __all__ = ["BIN_LIMIT", "assign_bins", "quantile_edges", "read_edges", "uniform_edges"]
 
@@ -65,7 +65,7 @@ def read_edges(n_bins: Any, owner: str) -> NDArray[np.float64] | int:
     if len(edges) < 2 or edges[0] != 0.0 or edges[-1] != 1.0 or not (np.diff(edges) > 0).all():
         raise ValueError(
             f"The 'n_bins' parameter of {owner} must be an int or edges that ascend from 0 to 1. "
-            f"Got {n_bins!r} instead."
+            f"Got {shown(n_bins)} instead."
         )
     return edges
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._validation import check_sample_weight, counts_rows, label_positions, listed
+from skroute._validation import check_sample_weight, counts_rows, label_positions, listed, shown
 from skroute._warn_caller import warn_caller
 from skroute.exceptions import RareClassWarning
 from skroute.routing._json import from_json, to_json
@@ -122,7 +122,7 @@ def _read_numbers(data: Any, name: str, classes: NDArray[Any], by_class: bool) -
     else:
         values = [numbers]
     if not all(_is_number(value) and float(value) >= 0.0 for value in values):
-        raise ValueError(f"The {name} of candidates must be numbers of at least 0, got {data!r}.")
+        raise ValueError(f"The {name} of candidates must be numbers of at least 0, got {shown(data)}.")
     return np.array(values, dtype=np.float64)
 
 
@@ -225,7 +225,7 @@ def check_coverage(value: Any, name: str, owner: str) -> float:
     """Return a parameter that must lie between 0 and 1, without the ends."""
     if _is_number(value) and 0.0 < float(value) < 1.0:
         return float(value)
-    raise ValueError(f"The {name!r} parameter of {owner} must be a number between 0 and 1. Got {value!r} instead.")
+    raise ValueError(f"The {name!r} parameter of {owner} must be a number between 0 and 1. Got {shown(value)} instead.")
 
 
 def _is_number(value: Any) -> bool:

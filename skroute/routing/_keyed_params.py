@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
+from skroute._validation import shown
+
 __all__ = ["KeyedParamsMixin"]
 
 
@@ -70,7 +72,7 @@ class KeyedParamsMixin:
             if current is not None and not isinstance(current, Mapping):
                 label, number = next(iter(changes.items()))
                 hint = f"; set {name}={{{label!r}: {number!r}, '*': {current!r}}}" if isinstance(current, Real) else ""
-                raise ValueError(f"{name}__{label} needs {name} to be a dict or None, got {current!r}{hint}.")
+                raise ValueError(f"{name}__{label} needs {name} to be a dict or None, got {shown(current)}{hint}.")
             changed = dict(current or {})
             labels = {str(label): label for label in changed}
             changed.update({labels.get(text, text): value for text, value in changes.items()})

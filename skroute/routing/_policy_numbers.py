@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skroute._validation import check_classes, check_level, check_mapping, check_option, label_positions
+from skroute._validation import check_classes, check_level, check_mapping, check_option, label_positions, shown
 from skroute.routing._candidates import CandidateSets, check_coverage
 from skroute.routing._gates import WATCH_ORDERS, Gates
 from skroute.routing._json import from_json, to_json
@@ -185,7 +185,7 @@ class PolicyNumbers(KeyedParamsMixin, BaseEstimator):
         if not isinstance(self.candidates_by_class, (bool, np.bool_)):
             raise ValueError(
                 f"The 'candidates_by_class' parameter of {owner} must be True or False. "
-                f"Got {self.candidates_by_class!r} instead."
+                f"Got {shown(self.candidates_by_class)} instead."
             )
 
     def _levels(self, name: str) -> dict[Any, float]:

@@ -16,7 +16,7 @@ COLUMNS = [
 ]
 WORDS = {
     "certified": "vpn: at most 5% wrong; 2 of 200 were",
-    "too_few_rows": "vpn: not certified, 12 of 45 rows needed; never auto-routed",
+    "too_few_rows": "vpn: not certified, 12 rows, 45 needed; never auto-routed",
     "not_attained": "vpn: not certified, 9 of 60 wrong at the first threshold tried, which leaves more than 5% "
     "possible; never auto-routed",
     "given": "vpn: 0.8 was given, nothing is guaranteed",
@@ -70,7 +70,7 @@ def test_each_status_has_its_words(status):
     ("status", "words"),
     [
         ("certified", "vpn: at least 95% watched or auto-routed to it; so are 50.0% of other classes' rows"),
-        ("too_few_rows", "vpn: not certified, 12 of 45 rows needed; everything is watched"),
+        ("too_few_rows", "vpn: not certified, 12 rows, 45 needed; everything is watched"),
         ("given", "vpn: 0.8 was given, nothing is guaranteed"),
     ],
 )
@@ -99,9 +99,9 @@ def test_reasons_name_what_failed_and_recall_first():
         record("too_few_rows", label="b", kind="recall"),
     )
     assert certificates.short_reasons() == [
-        "recall of b (12 of 45 rows needed, everything is watched)",
+        "recall of b (12 rows, 45 needed, everything is watched)",
         "a (9 of 60 wrong at the first threshold tried: more than 5% possible)",
-        "b (12 of 45 rows needed)",
+        "b (12 rows, 45 needed)",
     ]
     assert table(record()).short_reasons() == []
 

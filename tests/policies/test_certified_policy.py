@@ -197,7 +197,7 @@ def test_rare_classes_give_one_warning_and_no_error(min_recall, words):
 def test_a_class_absent_from_y_is_not_certified():
     proba, y = draw()
     kept = y != "unlock"
-    with pytest.warns(UncertifiedClassWarning, match=r"recall of unlock \(0 of 22 rows needed"):
+    with pytest.warns(UncertifiedClassWarning, match=r"recall of unlock \(0 rows, 22 needed"):
         policy = CertifiedPolicy({"*": 0.2}, min_recall={"unlock": 0.9}, watch_order="flag").fit(
             proba[kept], y[kept], classes=CLASSES
         )
@@ -209,7 +209,7 @@ def test_a_class_absent_from_y_is_not_certified():
 
 @pytest.mark.parametrize("n_rows", [0, 1])
 def test_none_or_one_row_certifies_nothing(n_rows):
-    with pytest.warns(UncertifiedClassWarning, match=r"attack \(0 of 45 rows needed\)"):
+    with pytest.warns(UncertifiedClassWarning, match=r"attack \(0 rows, 45 needed\)"):
         policy = CertifiedPolicy().fit(np.tile([[0.0, 1.0, 0.0]], (n_rows, 1)), ["unlock"] * n_rows, classes=CLASSES)
     assert policy.certificates_.rows.tolist() == [0, n_rows, 0]
     assert policy.certificates_.coverage.tolist() == [0, 0, 0]

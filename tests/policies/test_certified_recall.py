@@ -43,7 +43,7 @@ def test_too_few_rows_for_a_level_watch_everything_and_are_named_first():
     keep = np.setdiff1d(np.arange(300), rare)
     with pytest.warns(UncertifiedClassWarning) as caught:
         policy = CertifiedPolicy(0.1, min_recall={"attack": 0.95}).fit(proba[keep], y[keep], classes=CLASSES)
-    assert str(caught[0].message).startswith("Not certified: recall of attack (20 of 45 rows needed, everything is wat")
+    assert str(caught[0].message).startswith("Not certified: recall of attack (20 rows, 45 needed, everything is wat")
     assert policy.watch_ == {"attack": 0.0}
     assert set(policy.decide(proba[proba.argmax(axis=1) != 0])) == {"watch"}
     assert policy.certificates_.of("attack", "recall")["guarantee"] == "none"
