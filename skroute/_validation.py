@@ -26,6 +26,7 @@ __all__ = [
     "is_text",
     "label_positions",
     "listed",
+    "percent_hint",
     "real_numbers",
     "require_fitted",
     "shown",
@@ -53,6 +54,12 @@ def shown(value: Any) -> str:
     """Return a value that was given for another as one line of a message, cut where it is an array or a long list."""
     text = " ".join(repr(value).split())
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
+
+
+def percent_hint(value: Any) -> str:
+    """Say what a share that was given in percent should be."""
+    in_percent = isinstance(value, Real) and 1.0 < float(value) <= 100.0
+    return f" {float(value):g}% is {float(value) / 100.0:g}." if in_percent else ""
 
 
 def column(values: Any, name: str) -> NDArray[Any]:
@@ -268,7 +275,10 @@ def check_level(
     if is_number and (low <= float(value) <= 1.0 or (unbounded and float(value) == math.inf)):
         return float(value)
     choices = [f"a number in [{low:g}, 1]"] + ["+inf"] * unbounded + ["None"] * optional
-    raise ValueError(f"The {name!r} parameter of {owner} must be {' or '.join(choices)}. Got {shown(value)} instead.")
+    raise ValueError(
+        f"The {name!r} parameter of {owner} must be {' or '.join(choices)}. Got {shown(value)} instead."
+        f"{percent_hint(value)}"
+    )
 
 
 def check_option(value: Any, options: Sequence[str], name: str, owner: str) -> str:

@@ -123,6 +123,13 @@ def test_what_is_no_level_is_refused_by_name(value):
         check_level(value, "m", "P", low=0.2)
 
 
+def test_a_level_in_percent_is_told_as_a_share():
+    with pytest.raises(ValueError, match=r"Got 97\.5 instead\. 97\.5% is 0\.975\."):
+        check_level(97.5, "threshold", "P")
+    with pytest.raises(ValueError, match=r"Got 250 instead\.$"):
+        check_level(250, "threshold", "P")
+
+
 @pytest.mark.parametrize("value", [True, 2.0, "2", None, 1])
 def test_counts_are_ints_of_at_least_the_least(value):
     assert check_count(np.int64(2), "n", "P", least=2) == 2

@@ -14,7 +14,7 @@ from skroute._validation import (
     label_positions,
     listed,
 )
-from skroute.metrics._truth import align_labels, read_truth
+from skroute.metrics._truth import align_labels, read_routed
 from skroute.routing import RouteTable
 
 __all__ = ["routing_cost", "two_cost_mean"]
@@ -76,11 +76,7 @@ def routing_cost(
     >>> routing_cost(["unlock", "vpn", "vpn"], routes, costs=costs)
     7.33...
     """
-    truth = read_truth(y_true)
-    if not (hasattr(routes, "route") and hasattr(routes, "label")):
-        raise ValueError("routes must be a RouteTable, as explain_route() and policy.explain() return it.")
-    if not len(truth) or len(truth) != len(routes):
-        raise ValueError(f"y_true and routes must have as many rows, at least one: {len(truth)} and {len(routes)}.")
+    truth = read_routed(y_true, routes)
     weight = check_sample_weight(sample_weight, len(truth))
     if weight is not None and not weight.any():
         raise ValueError("sample_weight must be positive in at least one row.")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from skroute._tabular import Sheet, Tabular, count_text, counted, interval_text, level_text, share_text
 from skroute._validation import check_classes, check_sample_weight, counts_rows, encode_labels
-from skroute.metrics._truth import align_labels, read_truth
+from skroute.metrics._truth import align_labels, read_routed
 from skroute.reliability import exact_interval
 from skroute.routing import RouteTable
 
@@ -139,11 +139,7 @@ def routing_report(
     >>> report
     RoutingReport(3 rows, 2 classes: 66.7% auto-routed, 50.0% of them wrong)
     """
-    y_true = read_truth(y_true)
-    if not (hasattr(routes, "route") and hasattr(routes, "label")):
-        raise ValueError("routes must be a RouteTable, as explain_route() and policy.explain() return it.")
-    if not len(y_true) or len(y_true) != len(routes):
-        raise ValueError(f"y_true and routes must have as many rows, at least one: {len(y_true)} and {len(routes)}.")
+    y_true = read_routed(y_true, routes)
     labels = (
         np.unique(np.concatenate(align_labels(y_true, routes.label))) if classes is None else check_classes(classes)
     )

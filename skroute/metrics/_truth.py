@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from skroute._validation import column, distinct_labels, is_text, listed
 
-__all__ = ["align_labels", "read_truth", "right_rows", "unknown_labels"]
+__all__ = ["align_labels", "read_routed", "read_truth", "right_rows", "unknown_labels"]
 
 
 def read_truth(y_true: Any) -> NDArray[Any]:
@@ -15,6 +15,17 @@ def read_truth(y_true: Any) -> NDArray[Any]:
     truth = column(y_true, "y_true")
     if truth.dtype.kind in "fcmMO":
         distinct_labels(truth, "y_true")
+    return truth
+
+
+def read_routed(y_true: Any, routes: Any) -> NDArray[Any]:
+    """Return the true labels of routes; refuse what is no table of routes, or one of other rows."""
+    if not (hasattr(routes, "route") and hasattr(routes, "label")):
+        swapped = " y_true is one: it comes first, the routes second." if hasattr(y_true, "route") else ""
+        raise ValueError(f"routes must be a RouteTable, as explain_route() and policy.explain() return it.{swapped}")
+    truth = read_truth(y_true)
+    if not len(truth) or len(truth) != len(routes):
+        raise ValueError(f"y_true and routes must have as many rows, at least one: {len(truth)} and {len(routes)}.")
     return truth
 
 

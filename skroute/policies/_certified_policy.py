@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute._frames import check_proba
-from skroute._validation import check_classes, check_sample_weight, counts_rows, label_positions, listed, shown
+from skroute._validation import (
+    check_classes,
+    check_sample_weight,
+    counts_rows,
+    label_positions,
+    listed,
+    percent_hint,
+    shown,
+)
 from skroute._warn_caller import warn_caller
 from skroute.exceptions import UncertifiedClassWarning
 from skroute.policies._certificates import Certificates, read_records
@@ -372,4 +380,6 @@ class CertifiedPolicy(BasePolicy):
 def _check_share(value: Any, name: str) -> None:
     is_number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
     if not is_number or not 0.0 < float(value) < 1.0:
-        raise ValueError(f"{name} must be a number strictly between 0 and 1. Got {shown(value)} instead.")
+        raise ValueError(
+            f"{name} must be a number strictly between 0 and 1. Got {shown(value)} instead.{percent_hint(value)}"
+        )

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
-from skroute._validation import check_level, check_sample_weight
+from skroute._validation import check_level, check_sample_weight, shown
 from skroute.routing._base_policy import BasePolicy
 from skroute.routing._dead_gates import warn_of_dead_gates
 from skroute.routing._policy_numbers import GATES
@@ -152,6 +152,11 @@ class RoutePolicy(BasePolicy):
 
     def _numbers(self) -> dict[str, Any]:
         owner = type(self).__name__
+        if isinstance(self.threshold, Mapping):
+            raise ValueError(
+                f"The 'threshold' parameter of {owner} is one number for all classes; those of single classes go to "
+                f"thresholds. Got {shown(self.threshold)}."
+            )
         return super()._numbers() | {"threshold": check_level(self.threshold, "threshold", owner, unbounded=True)}
 
     def _learned(self) -> None:

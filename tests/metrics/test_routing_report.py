@@ -202,6 +202,8 @@ def test_labels_of_another_kind_match_by_their_text_or_are_refused(figure):
         figure(["unlock", "vpn", "vpn"], routes)
     with pytest.raises(ValueError, match="routes must be a RouteTable"):
         figure([0, 0, 1], routes.route)
+    with pytest.raises(ValueError, match="y_true is one: it comes first, the routes second"):
+        figure(routes, [0, 0, 1])
 
 
 def test_all_rows_may_be_wrong_whatever_the_weights():
