@@ -202,7 +202,18 @@ def _sifted_blocks(
 
 
 def _packed_blocks(scores: NDArray[np.float64], target: NDArray[np.bool_]) -> _Points:
-    """Return the blocks of rows of weight one with scores in [0, 2), by one sort of integers.
+    """Return the blocks of rows of weight one with scores in [0, 2), by one sort of integers."""
+    key, label = _sorted_keys(scores, target)
+    pairs = np.arange(0, len(key) - 1, max(len(key) // PAIRS, 1))
+    tied = (_unpacked(key.take(pairs + 1)) - _unpacked(key.take(pairs)) < TIE).any()
+    blocks = None if tied else _blocks_of_labels(key, label)
+    return _blocks_of(_tied_points(_unpacked(key), label)) if blocks is None else blocks
+
+
+def _sorted_keys(
+    scores: NDArray[np.float64], target: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """Return scores in [0, 2), packed with their labels, in ascending order, and the labels beside.
 
     The bits of such floats, read as integers, are in the same order, and their two highest are 0 (but for the sign of
     -0.0). So a shift to the left loses nothing, makes -0.0 equal to 0.0, and gives room for the label. Sorting these
@@ -213,11 +224,7 @@ def _packed_blocks(scores: NDArray[np.float64], target: NDArray[np.bool_]) -> _P
     key.sort()
     lowest = key.astype(np.uint8)
     lowest &= 1
-    label = lowest.view(np.bool_)
-    pairs = np.arange(0, len(key) - 1, max(len(key) // PAIRS, 1))
-    tied = (_unpacked(key.take(pairs + 1)) - _unpacked(key.take(pairs)) < TIE).any()
-    blocks = None if tied else _blocks_of_labels(key, label)
-    return _blocks_of(_tied_points(_unpacked(key), label)) if blocks is None else blocks
+    return key, lowest.view(np.bool_)
 
 
 def _unpacked(key: NDArray[np.uint64]) -> NDArray[np.float64]:
@@ -259,6 +266,27 @@ def _sorted_points(
     weight: NDArray[np.float64] | None,
     prior: NDArray[np.float64],
 ) -> _Points:
+    """Return points in the order of their scores, one for each group of scores that count as equal or for more."""
+    rows = _sorted_rows(scores, target, weight, prior)
+    starts = _group_starts(rows.first)
+    if starts is None:
+        return _falling_runs(rows)
+    points = rows.pool(starts)
+    return _falling_runs(points._replace(last=points.first))
+
+
+def _sorted_rows(
+    scores: NDArray[np.float64],
+    target: NDArray[np.float64] | NDArray[np.bool_],
+    weight: NDArray[np.float64] | None,
+    prior: NDArray[np.float64],
+) -> _Points:
+    """Return a point for each row, in the order of their scores."""
+    if prior is scores and weight is None and target.dtype == np.bool_ and _lie_within_two(scores) and sorts_quickly():
+        # One sort brings all into order.
+        key, label = _sorted_keys(scores, target.astype(np.bool_, copy=False))
+        x = _unpacked(key)
+        return _Points(x, x, np.ones(len(x)), label.astype(np.float64), x)
     weight = np.ones(len(scores)) if weight is None else weight
     columns = [weight, weight * target, weight * prior]
     order = np.argsort(scores)
@@ -268,12 +296,7 @@ def _sorted_points(
         # on the order of the rows.
         inexact = [part for part in columns if (part != np.floor(part)).any() or part.sum() >= MOST_EXACT]
         order = np.lexsort((*inexact, scores)) if inexact else order
-    rows = _Points(x, x, *(part[order] for part in columns))
-    starts = _group_starts(x)
-    if starts is None:
-        return _falling_runs(rows)
-    points = rows.pool(starts)
-    return _falling_runs(points._replace(last=points.first))
+    return _Points(x, x, *(part[order] for part in columns))
 
 
 def _falling_runs(points: _Points) -> _Points:

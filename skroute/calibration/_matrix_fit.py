@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute.calibration._descent import Curvature, descend, newton, posterior_variance
-from skroute.calibration._softmax import blocks, log_softmax, softmax
+from skroute.calibration._softmax import blocks, softmax, unnormalised_softmax
 
 __all__ = ["MatrixScaling", "fit_matrix"]
 
@@ -123,33 +123,33 @@ class _MatrixLoss:
         self.codes, self.weight = codes, weight
         self.total = float(weight.sum())
 
-    def _log_shares(self, theta: NDArray[np.float64], rows: slice) -> NDArray[Any]:
-        block: NDArray[Any] = self.features[rows]
-        logits = block @ theta.reshape(-1, block.shape[1]).T.astype(block.dtype, copy=False)
-        logits += block[:, :-1]
-        return log_softmax(logits)
+    def _to_logits(self, theta: NDArray[np.float64]) -> NDArray[Any]:
+        """Return what features are multiplied by, shape (n_inputs, n_classes)."""
+        n_inputs = self.features.shape[1]
+        matrix = theta.reshape(-1, n_inputs).T + np.eye(n_inputs, n_inputs - 1)
+        return matrix.astype(self.features.dtype, copy=False)
 
     def evaluate(self, theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Return loss and gradient."""
         n_inputs = self.features.shape[1]
-        loss, gradient = 0.0, np.zeros((n_inputs - 1, n_inputs))
+        loss, gradient, to_logits = 0.0, np.zeros((n_inputs - 1, n_inputs)), self._to_logits(theta)
         for rows in blocks(*self.features.shape):
-            w, place = self.weight[rows], (np.arange(len(self.weight[rows])), self.codes[rows])
-            share = self._log_shares(theta, rows)
-            loss -= float(w @ share[place])
-            np.exp(share, out=share)
-            share[place] -= 1.0
-            share *= w[:, np.newaxis].astype(share.dtype, copy=False)
-            gradient += share.T @ self.features[rows]
+            w, codes = self.weight[rows], self.codes[rows]
+            residual = self.features[rows] @ to_logits
+            total, log_of_truth = unnormalised_softmax(residual, codes)
+            loss -= float(w @ log_of_truth)
+            residual *= (w / total)[:, np.newaxis].astype(residual.dtype, copy=False)
+            residual[np.arange(len(w)), codes] -= w
+            gradient += residual.T @ self.features[rows]
         return loss, gradient.reshape(-1)
 
     def curvature(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the matrix of second derivatives."""
         n_inputs = self.features.shape[1]
-        matrix = np.zeros((theta.size, theta.size))
+        matrix, to_logits = np.zeros((theta.size, theta.size)), self._to_logits(theta)
         for rows in blocks(len(self.features), theta.size):
             block, w = self.features[rows], self.weight[rows]
-            share = np.exp(self._log_shares(theta, rows))
+            share = softmax(block @ to_logits)
             # -(sum of outer products of p_i (x) x_i), in one product of a matrix with its own transpose.
             outer = (share * np.sqrt(w)[:, np.newaxis])[:, :, np.newaxis] * block[:, np.newaxis, :]
             flat = outer.reshape(len(block), -1)

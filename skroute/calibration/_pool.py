@@ -15,6 +15,7 @@ from skroute.calibration._isotonic_table import IsotonicTable
 from skroute.calibration._links import Link, fit_links
 from skroute.calibration._matrix_fit import MatrixScaling, fit_matrix
 from skroute.calibration._softmax import mixed_with_uniform
+from skroute.calibration._sort_speed import sorts_quickly
 from skroute.calibration._training_rows import TrainingRows
 from skroute.calibration._vector_fit import VectorScaling, fit_vector
 
@@ -222,19 +223,23 @@ def _fit_curves(
     n_classes = proba.shape[1]
     of_class = np.bincount(codes, weight, n_classes)
     total = weight.sum()
+    # Quick sorts take all rows as they are.
+    given = None if (weight == 1.0).all() and sorts_quickly() else weight
     curves: list[Curve | None] = []
     for k in range(n_classes):
         if min(of_class[k], total - of_class[k]) < LEAST_CURVE_ROWS:
             curves.append(None)
             continue
-        curves.append(_fit_curve(np.ascontiguousarray(proba[:, k]), codes == k, weight, shrinkage))
+        curves.append(_fit_curve(np.ascontiguousarray(proba[:, k]), codes == k, given, shrinkage))
     return curves
 
 
 def _fit_curve(
-    proba: NDArray[np.float64], own: NDArray[np.bool_], weight: NDArray[np.float64], shrinkage: float
+    proba: NDArray[np.float64], own: NDArray[np.bool_], weight: NDArray[np.float64] | None, shrinkage: float
 ) -> Curve:
     """Return the curve of one class, held to the probabilities that it starts from."""
+    if weight is None:
+        return isotonic_knots(proba, own, prior=proba, shrinkage=shrinkage)
     low = proba < proba[own].min()
     prior = proba
     if np.count_nonzero(low) > 2:

@@ -1,6 +1,7 @@
 """Softmax regression on log-probabilities: its loss, gradient and curvature, in blocks of rows."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,6 @@ from skroute.calibration._apply import block_rows
 
 __all__ = [
     "blocks",
-    "log_softmax",
     "mean_slope",
     "mixed_with_uniform",
     "pass_rows",
@@ -17,6 +17,7 @@ __all__ = [
     "shift_rows",
     "softmax",
     "uniform_share",
+    "unnormalised_softmax",
 ]
 
 # Blocks of scores that are passed over at once, so that the temporaries of a pass stay in the cache.
@@ -52,11 +53,29 @@ def shift_rows(values: NDArray[np.float64], by: NDArray[np.float64]) -> None:
         part -= number
 
 
-def log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn logits into log-probabilities, in place."""
+def unnormalised_softmax(logits: NDArray[Any], codes: NDArray[np.intp]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Turn logits, in C order, into probabilities times a number of each row, in place.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n_rows, n_classes)
+    codes : ndarray of shape (n_rows,)
+        Column of the true class.
+
+    Returns
+    -------
+    total : ndarray of shape (n_rows,)
+        The sum of each row: to divide what is made of a row by it takes fewer passes than to divide the row.
+    log_of_truth : ndarray of shape (n_rows,)
+        The log-probability of the true class.
+    """
+    n_classes = logits.shape[1]
     shift_rows(logits, row_max(logits))
-    shift_rows(logits, np.log(np.exp(logits) @ np.ones((logits.shape[1], 1))))
-    return logits
+    of_truth = logits.reshape(-1).take(np.arange(0, logits.size, n_classes) + codes)
+    np.exp(logits, out=logits)
+    total = logits @ np.ones(n_classes, dtype=logits.dtype)
+    of_truth -= np.log(total)
+    return total, of_truth
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute.calibration._descent import Curvature, descend, newton, posterior_variance
-from skroute.calibration._softmax import blocks, log_softmax, softmax
+from skroute.calibration._softmax import blocks, softmax, unnormalised_softmax
 
 __all__ = ["VectorScaling", "fit_vector"]
 
@@ -143,23 +143,23 @@ class _VectorLoss:
             [np.bincount(codes, weight * of_truth, n_classes), np.bincount(codes, weight, n_classes)]
         )
 
-    def _shares(self, theta: NDArray[np.float64], rows: slice) -> NDArray[np.float64]:
+    def _logits(self, theta: NDArray[np.float64], rows: slice) -> NDArray[np.float64]:
         logits = self.z[rows] * (1.0 + theta[: self.z.shape[1]])
         logits += theta[self.z.shape[1] :]
-        return log_softmax(logits)
+        return logits
 
     def evaluate(self, theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Return loss and gradient."""
         n_classes = self.z.shape[1]
         loss, gradient = 0.0, -self.observed
         for rows in blocks(*self.z.shape):
-            w = self.weight[rows]
-            share = self._shares(theta, rows)
-            loss -= float(w @ share[np.arange(len(w)), self.codes[rows]])
-            np.exp(share, out=share)
-            gradient[n_classes:] += w @ share
+            w, share = self.weight[rows], self._logits(theta, rows)
+            total, log_of_truth = unnormalised_softmax(share, self.codes[rows])
+            loss -= float(w @ log_of_truth)
+            factor = w / total
+            gradient[n_classes:] += factor @ share
             share *= self.z[rows]
-            gradient[:n_classes] += w @ share
+            gradient[:n_classes] += factor @ share
         return loss, gradient
 
     def curvature(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -169,7 +169,7 @@ class _VectorLoss:
         matrix = np.zeros((2 * n_classes, 2 * n_classes))
         for rows in blocks(*self.z.shape):
             z, w = self.z[rows], self.weight[rows]
-            share = np.exp(self._shares(theta, rows))
+            share = softmax(self._logits(theta, rows))
             shared_z = share * z
             own += w @ share, w @ shared_z, w @ (shared_z * z)
             both = np.concatenate([shared_z, share], axis=1)

@@ -237,6 +237,18 @@ def test_curves_are_those_of_numpy_for_all_rows_and_for_some(n_classes):
         assert_array_equal(members._on_curves(vector[part]), on_curves[part])
 
 
+@pytest.mark.parametrize("n_classes", [2, 3, 20])
+def test_curves_are_the_same_functions_however_rows_are_sorted(n_classes, monkeypatch):
+    rows = rows_of(n_classes, 3000)
+    found = []
+    for quick in (True, False):
+        monkeypatch.setattr(_pool, "sorts_quickly", lambda quick=quick: quick)
+        found.append(fit_members(rows, **SETTINGS).curves)
+    where = np.concatenate([rows.scores.ravel(), np.linspace(0.0, 1.0, 999)])
+    for curve, other in zip(*found, strict=True):
+        assert_allclose(np.interp(where, *curve), np.interp(where, *other), rtol=1e-9, atol=1e-12)
+
+
 def test_what_follows_from_the_curves_is_not_stored():
     rows = rows_of(3, 3000)
     members = fit_members(rows, from_proba=True, shrinkage=5.0)
