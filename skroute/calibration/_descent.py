@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg.lapack import dtrtri
 from scipy.optimize import minimize
 
 __all__ = ["Curvature", "Loss", "descend", "newton", "posterior_variance"]
@@ -129,7 +130,9 @@ def _factor(matrix: NDArray[np.float64], ridge: NDArray[np.float64]) -> Any:
 
 def posterior_variance(matrix: NDArray[np.float64], ridge: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the diagonal of the inverse of second derivatives with their ridge."""
-    variance: NDArray[np.float64] = np.diag(cho_solve(_factor(matrix, ridge), np.eye(len(ridge)))).copy()
+    # Of U' U the inverse is that of U times its own transpose.
+    inverse = np.triu(dtrtri(_factor(matrix, ridge)[0])[0])
+    variance: NDArray[np.float64] = np.einsum("ij,ij->i", inverse, inverse)
     return variance
 
 
