@@ -37,8 +37,8 @@ LEAST_WEIGHT, MOST_WEIGHT = 1e-20, 1e20
 WEIGHT_KINDS = ("auto", "frequency", "importance")
 # Labels that span no more than this are found by a table.
 MOST_WHOLE_NUMBERS = 2**16
-# Characters of a value in a message.
-LONGEST_VALUE = 120
+# Characters of a value in a message, and the least percentage that is not taken for a rounded 1.
+LONGEST_VALUE, LEAST_PERCENT = 120, 1.01
 # Float64 counts so far without gaps.
 MOST_ROWS = 2**53
 
@@ -52,14 +52,21 @@ def listed(items: Iterable[Any], most: int = 8) -> str:
 
 def shown(value: Any) -> str:
     """Return a value that was given for another as one line of a message, cut where it is an array or a long list."""
-    text = " ".join(repr(value).split())
+    try:
+        text = "".join(sign if sign.isprintable() else " " for sign in " ".join(repr(value).split()))
+    except Exception:
+        # The message is of what was asked for, not of a value that cannot be shown.
+        text = ""
+    if not text:
+        return f"a value of type {type(value).__name__}"
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
 
 
 def percent_hint(value: Any) -> str:
     """Say what a share that was given in percent should be."""
-    in_percent = isinstance(value, Real) and 1.0 < float(value) <= 100.0
-    return f" {float(value):g}% is {float(value) / 100.0:g}." if in_percent else ""
+    is_number = isinstance(value, Real)
+    in_percent = is_number and LEAST_PERCENT <= value < 100
+    return f" {float(value):.15g}% is {float(value) / 100.0:.15g}." if in_percent else ""
 
 
 def column(values: Any, name: str) -> NDArray[Any]:
@@ -150,7 +157,8 @@ def distinct_labels(y: NDArray[Any], name: str = "y") -> NDArray[Any]:
     try:
         labels = np.unique(y)
     except TypeError:
-        raise ValueError(f"{name} must hold labels of one type, without missing values.") from None
+        kinds = listed(sorted({type(label).__name__ for label in y.tolist()}))
+        raise ValueError(f"{name} must hold labels of one type, without missing values; got {kinds}.") from None
     if _missing(labels).any():
         row = int(np.flatnonzero(_missing(y))[0])
         text = "NaN" if isinstance(y[row], (float, np.floating)) else str(y[row])
@@ -272,7 +280,7 @@ def check_level(
     if value is None and optional:
         return None
     is_number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
-    if is_number and (low <= float(value) <= 1.0 or (unbounded and float(value) == math.inf)):
+    if is_number and (low <= value <= 1 or (unbounded and value == math.inf)):
         return float(value)
     choices = [f"a number in [{low:g}, 1]"] + ["+inf"] * unbounded + ["None"] * optional
     raise ValueError(
@@ -321,6 +329,7 @@ def check_mapping(value: Any, name: str, owner: str) -> Mapping[Any, Any]:
         return {}
     if not isinstance(value, Mapping):
         raise ValueError(
-            f"The {name!r} parameter of {owner} must be a dict of class to value or None. Got {shown(value)}."
+            f"The {name!r} parameter of {owner} must be a dict of class to value, such as {{'refund': 0.9}}, or None. "
+            f"Got {shown(value)}."
         )
     return value

@@ -6,8 +6,8 @@ Errors are plain ``ValueError``, ``TypeError`` and scikit-learn's ``NotFittedErr
 __all__ = [
     "CacheWarning",
     "DeadGateWarning",
+    "DoubtfulScoresWarning",
     "RareClassWarning",
-    "ScoreKindWarning",
     "SkrouteWarning",
     "UncertifiedClassWarning",
 ]
@@ -25,12 +25,12 @@ class DeadGateWarning(SkrouteWarning):
     """A number given to a policy can never change a route, because the other gates imply it."""
 
 
+class DoubtfulScoresWarning(SkrouteWarning):
+    """Scores do not look like what they are taken for: their kind, or the classes of their columns, may be others."""
+
+
 class RareClassWarning(SkrouteWarning):
     """A class has too few rows for what is done with the others: to be cross-fitted, or to be left out of sets."""
-
-
-class ScoreKindWarning(SkrouteWarning):
-    """Scores look like another kind than those that a calibrator was fitted on."""
 
 
 class UncertifiedClassWarning(SkrouteWarning):

@@ -126,8 +126,9 @@ def test_what_is_no_level_is_refused_by_name(value):
 def test_a_level_in_percent_is_told_as_a_share():
     with pytest.raises(ValueError, match=r"Got 97\.5 instead\. 97\.5% is 0\.975\."):
         check_level(97.5, "threshold", "P")
-    with pytest.raises(ValueError, match=r"Got 250 instead\.$"):
-        check_level(250, "threshold", "P")
+    for value in (250, 100.5, 1.0 + 2.0**-52, -3, 10**400):
+        with pytest.raises(ValueError, match=r"Got \S+ instead\.$"):
+            check_level(value, "threshold", "P")
 
 
 @pytest.mark.parametrize("value", [True, 2.0, "2", None, 1])
@@ -170,3 +171,17 @@ def test_values_are_shown_on_one_short_line():
     assert text.endswith("...")
     with pytest.raises(ValueError, match=r"an int of at least 2\. Got array\(\[\[0\., .*\.\.\. instead"):
         check_count(np.zeros((50, 4)), "n_classes", "RoutePolicy.audit", least=2)
+
+
+def test_values_that_cannot_be_shown_are_named_by_their_type():
+    class Secret:
+        def __repr__(self):
+            raise RuntimeError("no repr")
+
+    class Empty:
+        def __repr__(self):
+            return ""
+
+    for value, name in [(Secret(), "Secret"), (Empty(), "Empty"), (-(10**5000), "int")]:
+        assert shown(value) == f"a value of type {name}"
+    assert shown(type("Loud", (), {"__repr__": lambda self: "\x1b[31mred\x00"})()) == " [31mred "

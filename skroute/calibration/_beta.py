@@ -9,7 +9,8 @@ from scipy.special import expit, log_expit, logit
 
 from skroute.calibration._apply import ByColumn, Floats, Map, all_finite, logistic
 from skroute.calibration._one_class import OneClassCalibrator
-from skroute.calibration._scores import check_one_vs_rest, is_proba
+from skroute.calibration._score_kind import is_proba
+from skroute.calibration._scores import check_one_vs_rest
 
 __all__ = ["BetaCalibrator"]
 

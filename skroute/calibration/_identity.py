@@ -8,7 +8,8 @@ from scipy.special import expit, softmax
 from sklearn.utils.validation import check_is_fitted
 
 from skroute.calibration._one_class import OneClassCalibrator
-from skroute.calibration._scores import check_same_kind, check_score_column, check_scores, is_proba, normalise
+from skroute.calibration._score_kind import check_same_kind, is_proba
+from skroute.calibration._scores import check_score_column, check_scores, normalise
 
 __all__ = ["IdentityCalibrator"]
 

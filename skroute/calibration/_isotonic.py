@@ -14,7 +14,8 @@ from skroute.calibration._isotonic_table import IsotonicTable
 from skroute.calibration._one_class import OneClassCalibrator
 from skroute.calibration._one_row import on_curve
 from skroute.calibration._platt import fit_platt
-from skroute.calibration._scores import check_one_vs_rest, is_proba
+from skroute.calibration._score_kind import is_proba
+from skroute.calibration._scores import check_one_vs_rest
 
 __all__ = ["IsotonicCalibrator"]
 

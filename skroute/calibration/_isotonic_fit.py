@@ -64,7 +64,8 @@ def isotonic_knots(
     weight : ndarray of shape (n_samples,), default=None
         Positive weights. None counts every row once.
     prior : ndarray of shape (n_samples,), default=None
-        What was believed of each row before, in [0, 1]. Needed where `shrinkage` is positive.
+        What was believed of each row before, in [0, 1]. Needed where `shrinkage` is positive. Quickest where it is
+        `scores` itself.
     shrinkage : float, default=0.0
         How many rows the prior is worth in each block of constant value: a block of weight W gets
         ``(W * mean target + shrinkage * mean prior) / (W + shrinkage)``, and blocks out of order are pooled again.
@@ -282,7 +283,7 @@ def _sorted_rows(
     prior: NDArray[np.float64],
 ) -> _Points:
     """Return a point for each row, in the order of their scores."""
-    if prior is scores and weight is None and target.dtype == np.bool_ and _lie_within_two(scores) and sorts_quickly():
+    if prior is scores and weight is None and target.dtype == np.bool_ and _lie_within_two(scores):
         # One sort brings all into order.
         key, label = _sorted_keys(scores, target.astype(np.bool_, copy=False))
         x = _unpacked(key)

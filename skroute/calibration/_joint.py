@@ -9,13 +9,12 @@ from sklearn.base import BaseEstimator
 
 from skroute._validation import require_fitted
 from skroute.calibration._one_row import MOST_SCALED, finite_row, row_in_units
+from skroute.calibration._score_kind import check_same_kind, doubt_columns, is_proba
 from skroute.calibration._scores import (
-    check_same_kind,
     check_scores,
     check_training,
     fill_unscored,
     in_units,
-    is_proba,
     predict_scored,
     score_matrix,
     score_unit,
@@ -100,6 +99,7 @@ class JointCalibrator(BaseEstimator):
         if weight is not None and not weight.any():
             raise ValueError("sample_weight must be positive in at least one row, got zeros only.")
         from_proba = is_proba(values, self.kind, type(self).__name__)
+        doubt_columns(values, codes, weight, self.kind)
         # A row whose true class the scoring model did not know says nothing about the scores of that class.
         known = ~np.isnan(values[np.arange(len(codes)), codes])
         filled = fill_unscored(values, from_proba)

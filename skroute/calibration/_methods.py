@@ -54,7 +54,7 @@ def make_calibrator(method: Any, kind: str = "auto") -> Any:
         A name in `METHODS`; an object with ``fit`` and ``predict_proba`` for all classes, or with ``fit`` and
         ``predict`` for one; or a dict of those that serve one class.
     kind : {"auto", "proba", "scores"}, default="auto"
-        What the scores will be, for the methods that are names.
+        What the scores will be, for methods that are names and for calibrators of ours that would have to find out.
 
     Returns
     -------
@@ -71,13 +71,19 @@ def make_calibrator(method: Any, kind: str = "auto") -> Any:
         return PerClassCalibrator(method, kind=kind)
     if not isinstance(method, (str, type)) and hasattr(method, "fit"):
         if hasattr(method, "predict_proba"):
-            return clone(method)
+            return _told(clone(method), kind)
         if hasattr(method, "predict"):
             return PerClassCalibrator(method)
     raise ValueError(
         f"The 'method' parameter of RoutingClassifier must be one of {', '.join(map(repr, METHODS))}, a calibrator "
         f"object, or a dict of class to a one-vs-rest method. Got {shown(method)} instead."
     )
+
+
+def _told(calibrator: Any, kind: str) -> Any:
+    """Return a calibrator that need not find out by each fold for itself what the scores are."""
+    ours = isinstance(calibrator, (PerClassCalibrator, *JOINT.values()))
+    return calibrator.set_params(kind=kind) if ours and calibrator.kind == "auto" else calibrator
 
 
 def wants_proba(method: Any) -> bool:

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from skroute.calibration._isotonic_fit import isotonic_knots
+from skroute.calibration._isotonic_fit import TIE, isotonic_knots
 from skroute.calibration._isotonic_table import IsotonicTable
 from skroute.calibration._links import Link, fit_links
 from skroute.calibration._matrix_fit import MatrixScaling, fit_matrix
 from skroute.calibration._softmax import mixed_with_uniform
-from skroute.calibration._sort_speed import sorts_quickly
 from skroute.calibration._training_rows import TrainingRows
 from skroute.calibration._vector_fit import VectorScaling, fit_vector
 
@@ -223,8 +222,7 @@ def _fit_curves(
     n_classes = proba.shape[1]
     of_class = np.bincount(codes, weight, n_classes)
     total = weight.sum()
-    # Quick sorts take all rows as they are.
-    given = None if (weight == 1.0).all() and sorts_quickly() else weight
+    given = None if (weight == 1.0).all() else weight
     curves: list[Curve | None] = []
     for k in range(n_classes):
         if min(of_class[k], total - of_class[k]) < LEAST_CURVE_ROWS:
@@ -239,8 +237,10 @@ def _fit_curve(
 ) -> Curve:
     """Return the curve of one class, held to the probabilities that it starts from."""
     if weight is None:
+        # One sort of scores with their labels.
         return isotonic_knots(proba, own, prior=proba, shrinkage=shrinkage)
-    low = proba < proba[own].min()
+    # Not what may count as equal to that row's score.
+    low = proba < proba[own].min() - 2.0 * TIE
     prior = proba
     if np.count_nonzero(low) > 2:
         # Below its lowest own row a class has one block, which two rows draw as well as all: most of the sorting goes.

@@ -11,41 +11,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute._frames import as_spelled, column_names, in_class_order
-from skroute._rows import PERCENT_SLACK, RANGE_TOLERANCE, ROUNDED_SUM, SUM_TOLERANCE, row_sums
+from skroute._rows import SUM_TOLERANCE
 from skroute._validation import (
     check_classes,
-    check_option,
     check_sample_weight,
     column,
     distinct_labels,
     encode_labels,
     real_numbers,
 )
-from skroute._warn_caller import warn_caller
-from skroute.exceptions import ScoreKindWarning
 
 __all__ = [
     "check_one_vs_rest",
-    "check_same_kind",
     "check_score_column",
     "check_scores",
     "check_training",
     "fill_unscored",
     "forget_unscored",
     "in_units",
-    "is_proba",
     "normalise",
     "predict_scored",
     "score_matrix",
     "score_unit",
 ]
 
-# What scores are: to be found out from the values, probabilities, or decision values.
-KINDS = ("auto", "proba", "scores")
 # Decision values from which they are taken in larger units, and beyond which, in these, they are cut.
 SMALL_SCORE, LARGE_SCORE = 1e-3, 1e6
-# So few rows of decision values may look like probabilities by chance.
-LEAST_TELLING = 16
 
 
 def score_matrix(scores: Any, classes: NDArray[Any] | None = None) -> NDArray[np.float64]:
@@ -155,80 +146,6 @@ def _ones(numbers: NDArray[Any]) -> NDArray[np.bool_] | None:
         set_: NDArray[np.bool_] = numbers != 0
         return set_
     return None if numbers.min(initial=0) < -1 or numbers.max(initial=0) > 1 else numbers > 0
-
-
-def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:
-    """Tell whether scores are probabilities: as told by `kind`, or all in [0, 1] with rows that sum to one.
-
-    Rows with unknown classes count as well: what is left of them is still a distribution over the known classes. What
-    looks like rounded probabilities or like percentages is refused: read as logits it would do silent harm.
-    """
-    if check_option(kind, KINDS, "kind", owner) != "auto":
-        return kind == "proba"
-    least = float(scores.min(initial=0.0))
-    known = np.nan_to_num(scores, nan=0.0) if np.isnan(least) else scores
-    positive = bool(known.min(initial=0.0) >= -RANGE_TOLERANCE)
-    inside = positive and bool(known.max(initial=0.0) <= 1.0 + RANGE_TOLERANCE)
-    if known.ndim == 1 or not positive:
-        return inside
-    sums = row_sums(known)
-    if inside and (np.abs(sums - 1.0) <= SUM_TOLERANCE).all():
-        return True
-    whole, slack = (1.0, ROUNDED_SUM) if inside else (100.0, PERCENT_SLACK)
-    off = np.abs(sums - whole)
-    if (off <= slack).mean() > 0.5:
-        row = off.argmax()
-        if inside:
-            looks = (
-                f"probabilities whose rows do not all sum to 1: most nearly do, but row {row} sums to {sums[row]:.6g}"
-            )
-        else:
-            looks = "percentages: most rows sum to about 100"
-        raise ValueError(
-            f"scores look like {looks}. Divide {'each row by its sum' if inside else 'them by 100'}; if they are "
-            "something else, tell the calibrator: kind='scores'."
-        )
-    return False
-
-
-def check_same_kind(
-    scores: NDArray[np.float64], from_proba: bool, kind: str, owner: str, row: list[float] | None = None
-) -> None:
-    """Refuse values outside of [0, 1] where a calibrator found that its scores are probabilities; warn of the reverse.
-
-    Where it was told what they are (`kind`), nothing is said. `row` holds the values of a single row, if they are at
-    hand and finite.
-    """
-    if kind != "auto":
-        return
-    if not from_proba:
-        if row is None and _all_look_like_shares(scores):
-            warn_caller(
-                f"scores look like probabilities or percentages, but {owner} was fitted on decision values. Pass "
-                "those, or fit it again on these; if all is well, tell the calibrator: kind='scores'.",
-                ScoreKindWarning,
-            )
-        return
-    if row is not None:
-        least, most = min(row), max(row)
-    else:
-        least, most = np.fmin.reduce(scores, axis=None, initial=0.0), np.fmax.reduce(scores, axis=None, initial=0.0)
-    if least < -RANGE_TOLERANCE or most > 1.0 + RANGE_TOLERANCE:
-        raise ValueError(
-            f"scores must be probabilities in [0, 1], as those that {owner} was fitted on, got "
-            f"{least if least < -RANGE_TOLERANCE else most:.6g}. Divide percentages by 100; fit it again for decision "
-            "values; if all is well, tell the calibrator: kind='proba'."
-        )
-
-
-def _all_look_like_shares(scores: NDArray[np.float64]) -> bool:
-    """Tell whether every one of many rows has the range and the sum of probabilities, or of percentages."""
-    if len(scores) < LEAST_TELLING or np.fmin.reduce(scores[:LEAST_TELLING], axis=None) < 0.0:
-        return False
-    known = np.nan_to_num(scores, nan=0.0)
-    sums = row_sums(known)
-    whole, slack = (1.0, SUM_TOLERANCE) if known.max() <= 1.0 + RANGE_TOLERANCE else (100.0, PERCENT_SLACK)
-    return bool(known.min() >= 0.0 and (np.abs(sums - whole) <= slack).all())
 
 
 def normalise(proba: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,7 +12,8 @@ from skroute._validation import check_level, require_fitted
 from skroute.calibration._apply import by_blocks, divide_rows
 from skroute.calibration._links import fit_beta
 from skroute.calibration._one_row import MOST_TEMPERED, finite_row, tempered_row
-from skroute.calibration._scores import check_same_kind, check_scores, check_training, is_proba, score_matrix
+from skroute.calibration._score_kind import check_same_kind, doubt_columns, is_proba
+from skroute.calibration._scores import check_scores, check_training, score_matrix
 from skroute.calibration._softmax import blocks, pass_rows, row_max, softmax
 from skroute.calibration._summary import ABSENT, CalibrationSummary
 
@@ -103,6 +104,7 @@ class TemperatureCalibrator(BaseEstimator):
         floor = check_level(self.floor, "floor", type(self).__name__)
         values, codes, labels, weight = check_training(scores, y, sample_weight, classes)
         from_proba = is_proba(values, self.kind, type(self).__name__)
+        doubt_columns(values, codes, weight, self.kind)
         logits = _logits(values, from_proba, floor or 0.0)
         spread = 1.0 if from_proba else max(1.0, -float(logits.min(initial=0.0, where=np.isfinite(logits))))
         # A class that was not scored has probability 0, and no product with its logit may be NaN.
@@ -154,12 +156,18 @@ class TemperatureCalibrator(BaseEstimator):
         if row is not None:
             self._check_kind(values, row)
             return np.array([tempered_row(row, float(self.floor) if self.from_proba_ else None, self.beta_)])
+        mild, strange = self._is_mild(), False
+
+        def write(scores: NDArray[np.float64], proba: NDArray[np.float64]) -> bool:
+            nonlocal strange
+            if mild and self._write_powers(scores, proba):
+                return True
+            strange = True
+            return self._write_softmax(scores, proba)
+
         # Nothing else has to stay in the cache.
-        size = pass_rows(values.shape[1])
-        if self._is_mild():
-            return by_blocks(self._write_powers, values, size)
-        proba = by_blocks(self._write_softmax, values, size)
-        if proba is not None:
+        proba = by_blocks(write, values, pass_rows(values.shape[1]))
+        if proba is not None and strange:
             self._check_kind(values)
         return proba
 
@@ -185,10 +193,7 @@ class TemperatureCalibrator(BaseEstimator):
         np.add(scores, floor, out=proba)
         bits, (least, most) = bits_of(proba), bits_of(np.array([floor, 1.0 + floor]))
         if np.minimum.reduce(bits, axis=None) < least or np.maximum.reduce(bits, axis=None) > most:
-            done = self._write_softmax(scores, proba)
-            if done:
-                self._check_kind(scores)
-            return done
+            return False
         # Of each pair the quicker one.
         np.log(proba, out=proba)
         proba *= self.beta_ / LOG_2

@@ -12,7 +12,7 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import has_fit_parameter
 
-from skroute._validation import check_sample_weight, distinct_labels, encode_labels, shown
+from skroute._validation import check_sample_weight, distinct_labels, encode_labels, percent_hint, shown
 from skroute.calibration._methods import make_calibrator, wants_proba
 from skroute.classifier._response import is_frozen, needs_kernel_columns, response_name
 from skroute.classifier._warnings import warn_of_lost_weights
@@ -53,9 +53,10 @@ def check_parameters(router: Any, base: Any) -> tuple[Any, bool]:
     if share is not None and not (isinstance(share, Real) and 0.0 < float(share) < 1.0):
         raise _bad("holdout", "a float in (0, 1) or None", share)
     policy = router.policy
-    is_policy = all(hasattr(policy, name) for name in POLICY_METHODS) and not isinstance(policy, type)
-    if policy is not None and not is_policy:
-        raise _bad("policy", "a policy, such as RoutePolicy(), or None", policy)
+    is_policy = all(hasattr(policy, name) for name in POLICY_METHODS)
+    if policy is not None and (not is_policy or isinstance(policy, type)):
+        example = f"{policy.__name__}(...)" if is_policy else "RoutePolicy()"
+        raise _bad("policy", f"a policy, such as {example}, or None", policy)
     _check_n_jobs(router.n_jobs)
     ensemble = not is_frozen(base) if isinstance(router.ensemble, str) else bool(router.ensemble)
     if needs_kernel_columns(base) and (ensemble or share is not None):
@@ -71,7 +72,10 @@ def _check_n_jobs(n_jobs: Any) -> None:
 
 
 def _bad(name: str, demand: str, value: Any) -> ValueError:
-    return ValueError(f"The {name!r} parameter of RoutingClassifier must be {demand}. Got {shown(value)} instead.")
+    hint = percent_hint(value)
+    return ValueError(
+        f"The {name!r} parameter of RoutingClassifier must be {demand}. Got {shown(value)} instead.{hint}"
+    )
 
 
 def encode_targets(y: NDArray[Any], base: Any) -> tuple[NDArray[Any], NDArray[np.intp]]:

@@ -1,15 +1,15 @@
 """Jobs done by several workers, where that does not take longer than to do them one after the other."""
 
-import copy
+import pickle
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from threading import Event, Timer
 from typing import Any
 
-from joblib import effective_n_jobs
+from joblib import effective_n_jobs, wrap_non_picklable_objects
 from sklearn import config_context, get_config
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -70,9 +70,9 @@ def do_all(
     try:
         first = function(*jobs[0])
         if others.cancelled():
-            return [first, *(function(*job) for job in jobs[1:])]
+            return [first, *[function(*job) for job in jobs[1:]]]
         _last_asked[n_workers] = time.monotonic()
-        here = [first, *(function(*job) for job in jobs[1:share])]
+        here = [first, *[function(*job) for job in jobs[1:share]]]
         return [*here, *others.results.result()]
     finally:
         others.stop()
@@ -156,15 +156,28 @@ def _tried(function: Callable[..., Any], place: int, job: tuple[Any, ...]) -> tu
     try:
         return place, function(*job), None
     except Exception as error:
-        sent = _sendable(error)
-        sent.add_note(traceback.format_exc())
-        return place, None, sent
+        return place, None, _sendable(error, traceback.format_exc())
 
 
-def _sendable(error: Exception) -> Exception:
-    """Return the error or, where it could not be made again in another process, one that says the same."""
+def _sendable(error: Exception, note: str) -> Exception:
+    """Return the error or, where it could not be made again in another process, one that says the same, with a note.
+
+    What is sent is a copy: the job may raise its own error again.
+    """
     try:
-        copy.deepcopy(error)
+        sent = _copied(error)
+        with suppress(Exception):
+            # An error may refuse it.
+            sent.add_note(note)
+        _copied(sent)
     except Exception:
-        return RuntimeError("".join(traceback.format_exception_only(error)).strip())
-    return error
+        sent = RuntimeError("".join(traceback.format_exception_only(error)).strip())
+        sent.add_note(note)
+    return sent
+
+
+def _copied(error: Exception) -> Exception:
+    """Return the error as it would arrive from another process."""
+    # As joblib pickles, whose own pickler is not public.
+    copied: Exception = pickle.loads(pickle.dumps(wrap_non_picklable_objects(error, keep_wrapper=False)))
+    return copied

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import interpolate, special
 
-from skroute._validation import shown
+from skroute._validation import percent_hint, shown
 
 __all__ = ["check_target", "fewest_rows", "most_errors", "p_value", "passes", "rows_needed", "steps", "upper_bound"]
 
@@ -30,7 +30,7 @@ def check_target(max_error: float, risk: float, name: str = "max_error") -> None
         If `max_error` does not lie in (0, 1), or `risk` not in [1e-12, 1).
     """
     if not 0.0 < max_error < 1.0:
-        raise ValueError(f"{name} must lie in (0, 1), got {shown(max_error)}; use a threshold of +inf for never.")
+        raise ValueError(f"{name} must lie in (0, 1), got {shown(max_error)}.{percent_hint(max_error)}")
     if not LEAST_RISK <= risk < 1.0:
         raise ValueError(f"risk must lie in [{LEAST_RISK:g}, 1), got {shown(risk)}; it is 1 - confidence.")
 

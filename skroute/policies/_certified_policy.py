@@ -338,8 +338,9 @@ class CertifiedPolicy(BasePolicy):
             )
         if reasons:
             warn_caller(
-                f"Not certified: {listed(reasons)}. {consequence} certificates_ tells the figures, "
-                "certificates_.labels_needed() how many more rows it takes.",
+                f"Not certified: {listed(reasons)}. {consequence} certificates_ (of a router, policy_.certificates_) "
+                "tells the figures, certificates_.labels_needed() how many more rows it takes; a larger max_error for "
+                "the class takes fewer, a CostPolicy none.",
                 UncertifiedClassWarning,
             )
 

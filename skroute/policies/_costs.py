@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute._tabular import Sheet
-from skroute._validation import check_classes, label_positions, listed
+from skroute._validation import check_classes, label_positions, listed, shown
 
 __all__ = ["PERSONS", "RoutingCosts", "as_costs"]
 
@@ -72,7 +72,8 @@ class RoutingCosts(Mapping[Any, Mapping[Any, float]]):
         rows = _rows_of_frame(table) if hasattr(table, "columns") else table
         if not isinstance(rows, Mapping):
             raise ValueError(
-                f"costs must be a dict of true class to dict of action to cost, or a frame; got {type(table).__name__}."
+                f"costs must be a dict of true class to dict of action to cost, or a frame; got {shown(table)}. Few "
+                "numbers make a table by RoutingCosts.from_defaults(classes, wrong=10, review=1)."
             )
         classes = check_classes(list(rows), "The true classes of costs")
         self._store(classes, _matrix(rows, classes))
@@ -86,10 +87,11 @@ class RoutingCosts(Mapping[Any, Mapping[Any, float]]):
         classes : array-like of shape (n_classes,)
             All classes.
         wrong : float or dict of class to float, default=10.0
-            Cost of auto-routing a row of a class to another one. In a dict the key ``"*"`` stands for the classes not
-            named.
+            Cost, not negative, of auto-routing a row of a class to another one. In a dict the key ``"*"`` stands for
+            the classes not named.
         review : float or dict of action to float, default=1.0
-            Cost of a row that goes to a person: one number, or "watch", "escalate" and "clarify" each with its own.
+            Cost, not negative, of a row that goes to a person: one number, or "watch", "escalate" and "clarify" each
+            with its own.
 
         Returns
         -------
@@ -98,7 +100,7 @@ class RoutingCosts(Mapping[Any, Mapping[Any, float]]):
         Raises
         ------
         ValueError
-            If a number is missing, not finite, or given to an unknown class or action.
+            If a number is missing, negative, not finite, or given to an unknown class or action.
 
         Examples
         --------
@@ -349,14 +351,17 @@ def _spread(costs: Any, labels: NDArray[Any], name: str) -> NDArray[np.float64]:
     if not isinstance(costs, Mapping):
         costs = {REST: costs}
     named = {label: cost for label, cost in costs.items() if label != REST or REST in known}
-    bad = [f"{label!r} ({cost!r})" for label, cost in costs.items() if not (_is_number(cost) and np.isfinite(cost))]
+    bad = [f"{label!r} ({cost!r})" for label, cost in costs.items() if not (_is_number(cost) and 0.0 <= cost < np.inf)]
     if bad:
-        raise ValueError(f"{name} must be a finite number, or a dict of these; got {listed(bad)}.")
+        raise ValueError(
+            f"{name!r} must be a finite cost of at least 0, or a dict of these; got {listed(bad)}. Gains go into a "
+            "table: RoutingCosts({...})."
+        )
     spread = np.full(len(labels), np.nan if REST in named else float(costs.get(REST, np.nan)))
-    spread[label_positions(named, labels, name)] = list(named.values())
+    spread[label_positions(named, labels, repr(name))] = list(named.values())
     lacks = [label for label, cost in zip(known, spread, strict=True) if np.isnan(cost)]
     if lacks:
-        raise ValueError(f"{name} must give a cost to {listed(lacks)}, or to all that are not named by the key '*'.")
+        raise ValueError(f"{name!r} must give a cost to {listed(lacks)}, or to all that are not named by the key '*'.")
     return spread
 
 

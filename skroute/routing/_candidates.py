@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._validation import check_sample_weight, counts_rows, label_positions, listed, shown
+from skroute._validation import check_sample_weight, counts_rows, label_positions, listed, percent_hint, shown
 from skroute._warn_caller import warn_caller
 from skroute.exceptions import RareClassWarning
 from skroute.routing._json import from_json, to_json
@@ -225,7 +225,10 @@ def check_coverage(value: Any, name: str, owner: str) -> float:
     """Return a parameter that must lie between 0 and 1, without the ends."""
     if _is_number(value) and 0.0 < float(value) < 1.0:
         return float(value)
-    raise ValueError(f"The {name!r} parameter of {owner} must be a number between 0 and 1. Got {shown(value)} instead.")
+    raise ValueError(
+        f"The {name!r} parameter of {owner} must be a number between 0 and 1. Got {shown(value)} instead."
+        f"{percent_hint(value)}"
+    )
 
 
 def _is_number(value: Any) -> bool:

@@ -60,6 +60,7 @@ def hard_cases(n_classes):
     }
 
 
+@pytest.mark.filterwarnings("ignore::skroute.exceptions.DoubtfulScoresWarning")
 @pytest.mark.parametrize("n_classes", [2, 4])
 @pytest.mark.parametrize("case", hard_cases(2))
 @pytest.mark.parametrize("calibrator", JOINT)

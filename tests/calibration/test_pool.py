@@ -238,15 +238,21 @@ def test_curves_are_those_of_numpy_for_all_rows_and_for_some(n_classes):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 20])
-def test_curves_are_the_same_functions_however_rows_are_sorted(n_classes, monkeypatch):
+def test_curves_of_rows_that_count_once_are_those_of_weights(n_classes):
     rows = rows_of(n_classes, 3000)
-    found = []
-    for quick in (True, False):
-        monkeypatch.setattr(_pool, "sorts_quickly", lambda quick=quick: quick)
-        found.append(fit_members(rows, **SETTINGS).curves)
-    where = np.concatenate([rows.scores.ravel(), np.linspace(0.0, 1.0, 999)])
-    for curve, other in zip(*found, strict=True):
-        assert_allclose(np.interp(where, *curve), np.interp(where, *other), rtol=1e-9, atol=1e-12)
+    proba, where = rows.scores, np.concatenate([rows.scores.ravel(), np.linspace(0.0, 1.0, 999)])
+    for k in range(n_classes):
+        x, y = _pool._fit_curve(np.ascontiguousarray(proba[:, k]), rows.codes == k, None, 5.0)
+        other = _pool._fit_curve(np.ascontiguousarray(proba[:, k]), rows.codes == k, np.ones(len(proba)), 5.0)
+        assert_allclose(np.interp(where, x, y), np.interp(where, *other), rtol=1e-9, atol=1e-12)
+
+
+def test_scores_that_count_as_equal_to_the_lowest_own_row_stay_with_it():
+    proba = np.array([0.01, 0.02, 0.05, 0.3 - 2e-16, 0.3, 0.6, 0.7])
+    own = np.array([False, False, False, False, True, False, True])
+    x, y = _pool._fit_curve(proba, own, None, 5.0)
+    other = _pool._fit_curve(proba, own, np.ones(len(proba)), 5.0)
+    assert_allclose(np.interp(proba, x, y), np.interp(proba, *other), rtol=1e-9)
 
 
 def test_what_follows_from_the_curves_is_not_stored():

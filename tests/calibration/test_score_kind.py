@@ -1,4 +1,4 @@
-"""Scores of another kind than those that a calibrator was fitted on."""
+"""Scores of another kind than those of the fit, and columns that stand for other classes than they should."""
 
 import warnings
 
@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from calibration.joint_calibrators import JOINT, draw, fit
 from numpy.testing import assert_allclose
+from scipy.special import softmax
 
 from skroute.calibration import IdentityCalibrator, TemperatureCalibrator
-from skroute.exceptions import ScoreKindWarning
+from skroute.calibration._score_kind import doubt_columns
+from skroute.exceptions import DoubtfulScoresWarning
 
 ALL = [*JOINT, TemperatureCalibrator, IdentityCalibrator]
 N_CLASSES = 3
@@ -27,7 +29,7 @@ def test_decision_values_after_probabilities_are_refused(calibrator, n_rows, set
     proba, y, _ = draw("proba", N_CLASSES)
     fitted = fit(calibrator, proba, y, **settings)
     bad = proba[:n_rows].copy()
-    for value in (-0.01, 1.01, 40.0):
+    for value in (-0.006, 1.006, 40.0):
         bad[-1, 1] = value
         with pytest.raises(ValueError, match=rf"in \[0, 1\], as those that {calibrator.__name__} .* got {value:g}\."):
             fitted.predict_proba(bad)
@@ -59,7 +61,7 @@ def test_probabilities_after_decision_values_are_doubted(calibrator, factor):
     scores, y, _ = draw("logits", N_CLASSES)
     proba = factor * draw("proba", N_CLASSES)[0]
     fitted = fit(calibrator, scores, y)
-    with pytest.warns(ScoreKindWarning, match=f"{calibrator.__name__} was fitted on decision values") as caught:
+    with pytest.warns(DoubtfulScoresWarning, match=f"{calibrator.__name__} was fitted on decision values") as caught:
         doubted = fitted.predict_proba(proba)
     assert len(caught) == 1
     with warnings.catch_warnings():
@@ -71,6 +73,68 @@ def test_probabilities_after_decision_values_are_doubted(calibrator, factor):
         fitted.predict_proba(proba + 10.0)
     proba[3, 0] = np.nan
     proba[3] *= factor / np.nansum(proba[3])
-    with pytest.warns(ScoreKindWarning) as caught:
+    with pytest.warns(DoubtfulScoresWarning) as caught:
         fitted.predict_proba(proba)
     assert len(caught) == 1
+
+
+def scores_of(n_classes, n_rows, seed=0):
+    """Draw labels, and probabilities that mostly name them."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, n_classes, n_rows)
+    logits = rng.normal(size=(n_rows, n_classes))
+    logits[np.arange(n_rows), y] += 4.0
+    return softmax(logits, axis=1), y
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 10])
+@pytest.mark.parametrize("calibrator", [*JOINT, TemperatureCalibrator])
+def test_columns_in_another_order_are_doubted(calibrator, n_classes):
+    proba, y = scores_of(n_classes, 300)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(calibrator, proba, y)
+        fit(calibrator, proba[:, ::-1], y, kind="proba")
+        # Two dozen rows of two classes, or a few more of ten, are few.
+        fit(calibrator, proba[: 9 * n_classes, ::-1], y[: 9 * n_classes])
+    with pytest.warns(
+        DoubtfulScoresWarning, match=r"true class in \d+ of 300 rows, and in \d+ with .* classes="
+    ) as caught:
+        fit(calibrator, proba[:, ::-1], y)
+    assert len(caught) == 1
+    with pytest.warns(DoubtfulScoresWarning):
+        fit(calibrator, np.roll(proba, 1, axis=1), y, np.arange(300) % 2.0)
+
+
+def test_models_that_know_nothing_or_are_biased_are_not_doubted():
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        n_classes = int(rng.integers(2, 12))
+        n_rows = 10 * n_classes + int(rng.integers(0, 400))
+        y = rng.choice(n_classes, n_rows, p=rng.dirichlet(np.full(n_classes, rng.choice([0.2, 1.0, 10.0]))))
+        scores = rng.normal(size=(n_rows, n_classes)) + rng.normal(size=n_classes) * rng.choice([0.0, 1.0, 5.0])
+        scores[np.arange(n_rows), y] += rng.choice([0.0, 0.3, 1.0])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            doubt_columns(scores, y, None, "auto")
+
+
+def test_rows_without_weight_or_without_a_score_are_not_looked_at():
+    proba, y = scores_of(2, 300)
+    proba[:280] = proba[:280, ::-1]
+    with pytest.warns(DoubtfulScoresWarning, match="of 300 rows"):
+        doubt_columns(proba, y, None, "auto")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        doubt_columns(proba, y, (np.arange(300) >= 280) * 1.0, "auto")
+        doubt_columns(np.where(np.arange(300)[:, np.newaxis] < 280, np.nan, proba), y, None, "auto")
+
+
+@pytest.mark.parametrize("floor", [1e-12, 0.0])
+def test_infinite_scores_are_named_before_their_kind(floor):
+    proba, y = scores_of(3, 100)
+    fitted = TemperatureCalibrator(floor).fit(proba, y)
+    many = np.full((100_000, 3), 1 / 3)
+    many[0, 0], many[-1, 0] = 50.0, np.inf
+    with pytest.raises(ValueError, match="finite; row 99999"):
+        fitted.predict_proba(many)

@@ -3,6 +3,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from skroute.calibration import PooledCalibrator, TemperatureCalibrator, VectorCalibrator
+from skroute.calibration._score_kind import is_proba
 from skroute.calibration._scores import (
     LARGE_SCORE,
     check_one_vs_rest,
@@ -10,7 +11,6 @@ from skroute.calibration._scores import (
     check_scores,
     check_training,
     in_units,
-    is_proba,
     normalise,
 )
 

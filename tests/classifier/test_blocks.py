@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
 
 from skroute import RoutePolicy, RoutingClassifier
-from skroute.calibration import TemperatureCalibrator
+from skroute.calibration import PerClassCalibrator, TemperatureCalibrator, VectorCalibrator
 from skroute.calibration import _methods as methods
 from skroute.calibration import _rough as estimated
 from skroute.calibration._apply import block_rows
@@ -133,14 +133,28 @@ def test_somebody_elses_calibrator_and_policy_see_all_rows_at_once():
     assert_array_equal(proba, before)
 
 
-def test_both_ways_refuse_scores_of_another_kind():
-    proba, y = rows_of(40_000, 3)
-    router = fitted(TemperatureCalibrator(), proba, y)
-    assert len(router.predict_route(proba)) == len(proba)
-    proba[30_000] *= 100.0
-    for predict in (router.predict_proba, router.predict_route):
-        with pytest.raises(ValueError, match="as those that TemperatureCalibrator was fitted on"):
-            predict(proba)
-    # A method by its name is told what the classifier returns.
-    router = fitted("temperature", proba, y)
+class Outspoken(Replay):
+    """Values that a linear model of probabilities would give."""
+
+    def decision_function(self, X):
+        return X
+
+    predict_proba = None
+
+
+@pytest.mark.parametrize("method", [TemperatureCalibrator(), VectorCalibrator(), PerClassCalibrator("none")])
+def test_calibrators_are_told_the_kind_of_the_scores(method):
+    proba, y = rows_of(4000, 3)
+    router = RoutingClassifier(FrozenEstimator(Replay(3)), method=method).fit(proba, y)
+    assert router.calibrator_.kind == "proba"
+    assert method.kind == "auto"
+    proba[3000] *= 100.0
     assert_array_equal(router.predict_route(proba), router.policy_.decide(router.predict_proba(proba)))
+    # Of some folds all values lie in [0, 1].
+    scores = proba * 1.2 - 0.1
+    scores[:1000] = proba[:1000]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        router = RoutingClassifier(FrozenEstimator(Outspoken(3)), method=method).fit(scores, y)
+        router.predict_route(proba[:1000])
+    assert router.calibrator_.kind == "scores"

@@ -1,6 +1,7 @@
 import os
 import threading
 import time
+import weakref
 
 import joblib
 import numpy as np
@@ -55,6 +56,12 @@ def refuse_oddly(number, kind):
     time.sleep(0.1)
     if number == 5:
         raise OfTwoError("no", 5) if kind == "of two" else HoldingError("no 5")
+
+
+def end_loop(number):
+    if number:
+        raise StopIteration
+    return number
 
 
 def interrupt(seconds, first):
@@ -125,6 +132,40 @@ def test_an_error_that_cannot_be_sent_says_what_it_was(kind, name):
     with pytest.raises(RuntimeError, match=f"{name}: no 5") as caught:
         do_all(refuse_oddly, [(i, kind) for i in range(6)], 2)
     assert any("in refuse_oddly" in note for note in caught.value.__notes__)
+
+
+class RefusingNotesError(Exception):
+    def add_note(self, note):
+        raise TypeError("no notes")
+
+
+def test_errors_are_sent_as_copies_that_can_be_sent():
+    class OfThisTestError(Exception):
+        pass
+
+    held, weak = ValueError("held"), ValueError("weak")
+    held.module, weak.reference = os, weakref.ref(square)
+    for error, kind in [
+        (KeyError("plain"), KeyError),
+        (OfThisTestError("local"), OfThisTestError),
+        (RefusingNotesError("refusing"), RefusingNotesError),
+        (StopIteration(3), StopIteration),
+        (held, ValueError),
+        (weak, RuntimeError),
+    ]:
+        sent = _workers._sendable(error, "where")
+        assert type(sent) is kind
+        assert sent is not error
+        assert str(error) in str(sent)
+        # Nothing is left on an error that a job may raise again.
+        assert not hasattr(error, "__notes__")
+        assert getattr(sent, "__notes__", []) == ([] if kind is RefusingNotesError else ["where"])
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_jobs_done_here_may_raise_what_ends_loops(n_jobs):
+    with pytest.raises(StopIteration):
+        do_all(end_loop, [(i,) for i in range(6)], n_jobs)
 
 
 @pytest.mark.usefixtures("at_once")

@@ -105,10 +105,12 @@ def test_defaults_by_class_and_by_person():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"wrong": {"a": 3}}, "wrong must give a cost to b"),
+        ({"wrong": {"a": 3}}, "'wrong' must give a cost to b"),
         ({"wrong": {"c": 3, "*": 1}}, "names 'c'"),
-        ({"wrong": np.nan}, "wrong must be a finite number"),
-        ({"review": {"watch": 1}}, "review must give a cost to escalate, clarify"),
+        ({"wrong": np.nan}, "'wrong' must be a finite cost of at least 0"),
+        ({"wrong": {"a": -3, "*": 1}}, r"at least 0, .* got 'a' \(-3\)\. Gains go into a table"),
+        ({"review": -1}, "'review' must be a finite cost of at least 0"),
+        ({"review": {"watch": 1}}, "'review' must give a cost to escalate, clarify"),
     ],
 )
 def test_bad_defaults_are_refused(changes, words):
@@ -138,7 +140,7 @@ def test_table_is_a_read_only_mapping_that_copies_and_shows_itself():
         (2_500_000, 1, ["0", "2500000", "1"]),
         (7.5, 8.25, ["0.0", "7.5", "8.25"]),
         (1 / 3, 0.001, ["0.00", "0.33", "0.001"]),
-        (-2.125, 1e-4 / 3, ["0.00", "-2.12", "0.000033"]),
+        (2.125, 1e-4 / 3, ["0.00", "2.12", "0.000033"]),
     ],
 )
 def test_a_column_of_costs_has_the_decimals_that_it_needs(wrong, review, cells):

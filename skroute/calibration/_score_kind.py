@@ -1,0 +1,125 @@
+"""What scores are: probabilities or decision values, and whether they look like what they are taken for."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from skroute._rows import PERCENT_SLACK, RANGE_TOLERANCE, ROUNDED_SUM, SUM_TOLERANCE, row_sums
+from skroute._validation import check_option
+from skroute._warn_caller import warn_caller
+from skroute.exceptions import DoubtfulScoresWarning
+
+__all__ = ["check_same_kind", "doubt_columns", "is_proba"]
+
+# What scores are: to be found out from the values, probabilities, or decision values.
+KINDS = ("auto", "proba", "scores")
+# So few rows of decision values may look like probabilities by chance.
+LEAST_TELLING = 16
+# The order of the columns is doubted for certain only: from so many rows a class on, by standard errors. More rows are
+# not looked at, nor more classes.
+LEAST_ROWS, CERTAIN, ROWS_LOOKED_AT, MOST_DOUBTED = 10, 5.0, 100, 300
+
+
+def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:
+    """Tell whether scores are probabilities: as told by `kind`, or all in [0, 1] with rows that sum to one.
+
+    Rows with unknown classes count as well: what is left of them is still a distribution over the known classes. What
+    looks like rounded probabilities or like percentages is refused: read as logits it would do silent harm.
+    """
+    if check_option(kind, KINDS, "kind", owner) != "auto":
+        return kind == "proba"
+    least = float(scores.min(initial=0.0))
+    known = np.nan_to_num(scores, nan=0.0) if np.isnan(least) else scores
+    positive = bool(known.min(initial=0.0) >= -RANGE_TOLERANCE)
+    inside = positive and bool(known.max(initial=0.0) <= 1.0 + RANGE_TOLERANCE)
+    if known.ndim == 1 or not positive:
+        return inside
+    sums = row_sums(known)
+    if inside and (np.abs(sums - 1.0) <= SUM_TOLERANCE).all():
+        return True
+    whole, slack = (1.0, ROUNDED_SUM) if inside else (100.0, PERCENT_SLACK)
+    off = np.abs(sums - whole)
+    if (off <= slack).mean() > 0.5:
+        row = off.argmax()
+        if inside:
+            looks = (
+                f"probabilities whose rows do not all sum to 1: most nearly do, but row {row} sums to {sums[row]:.6g}"
+            )
+        else:
+            looks = "percentages: most rows sum to about 100"
+        raise ValueError(
+            f"scores look like {looks}. Divide {'each row by its sum' if inside else 'them by 100'}; if they are "
+            "something else, tell the calibrator: kind='scores'."
+        )
+    return False
+
+
+def check_same_kind(
+    scores: NDArray[np.float64], from_proba: bool, kind: str, owner: str, row: list[float] | None = None
+) -> None:
+    """Refuse values outside of [0, 1] where a calibrator found that its scores are probabilities; warn of the reverse.
+
+    Where it was told what they are (`kind`), nothing is said. `row` holds the values of a single row, if they are at
+    hand and finite.
+    """
+    if kind != "auto":
+        return
+    if not from_proba:
+        if row is None and _all_look_like_shares(scores):
+            warn_caller(
+                f"scores look like probabilities or percentages, but {owner} was fitted on decision values. Pass "
+                "those, or fit it again on these; if all is well, tell the calibrator: kind='scores'.",
+                DoubtfulScoresWarning,
+            )
+        return
+    if row is not None:
+        least, most = min(row), max(row)
+    else:
+        least, most = np.fmin.reduce(scores, axis=None, initial=0.0), np.fmax.reduce(scores, axis=None, initial=0.0)
+    # No less than a sum may be off by: what is nearer is rounding, and no other kind of score.
+    if least < -SUM_TOLERANCE or most > 1.0 + SUM_TOLERANCE:
+        raise ValueError(
+            f"scores must be probabilities in [0, 1], as those that {owner} was fitted on, got "
+            f"{least if least < -SUM_TOLERANCE else most:.6g}. Divide percentages by 100; decision values take a "
+            "calibrator that was fitted on such."
+        )
+
+
+def _all_look_like_shares(scores: NDArray[np.float64]) -> bool:
+    """Tell whether every one of many rows has the range and the sum of probabilities, or of percentages."""
+    if len(scores) < LEAST_TELLING or np.fmin.reduce(scores[:LEAST_TELLING], axis=None) < 0.0:
+        return False
+    known = np.nan_to_num(scores, nan=0.0)
+    sums = row_sums(known)
+    whole, slack = (1.0, SUM_TOLERANCE) if known.max() <= 1.0 + RANGE_TOLERANCE else (100.0, PERCENT_SLACK)
+    return bool(known.min() >= 0.0 and (np.abs(sums - whole) <= slack).all())
+
+
+def doubt_columns(
+    scores: NDArray[np.float64], codes: NDArray[np.intp], weight: NDArray[np.float64] | None, kind: str
+) -> None:
+    """Warn where the largest scores would name the true classes, were the columns in another order.
+
+    That order must name many more of them than the columns do as they stand, and than it would by chance: models that
+    are biased towards some classes, or know nothing, have no such order. Where the kind is told, so is the order.
+    """
+    n_rows, n_classes = scores.shape
+    if kind != "auto" or n_classes > MOST_DOUBTED:
+        return
+    # Not all of a million.
+    rows = np.arange(0, n_rows, max(n_rows // (ROWS_LOOKED_AT * n_classes), 1))
+    rows = rows[np.isfinite(scores[rows]).all(axis=1) & (True if weight is None else weight[rows] > 0.0)]
+    n_rows = len(rows)
+    largest, codes = scores[rows].argmax(axis=1), codes[rows]
+    as_given = np.count_nonzero(largest == codes)
+    if n_rows < LEAST_ROWS * n_classes or 2 * as_given > n_rows:
+        return
+    pairs = np.bincount(codes * n_classes + largest, minlength=n_classes**2).reshape(n_classes, n_classes)
+    by_chance = np.outer(pairs.sum(axis=1), pairs.sum(axis=0)) / n_rows
+    named, expected = (table[linear_sum_assignment(table, maximize=True)].sum() for table in (pairs, by_chance))
+    if named - max(as_given, expected) > max((n_rows - expected) / 2.0, CERTAIN * np.sqrt(n_rows)):
+        warn_caller(
+            f"The largest score names the true class in {as_given} of {n_rows} rows, and in {named} with the columns "
+            "in another order. Pass classes= in the order of the columns.",
+            DoubtfulScoresWarning,
+        )
