@@ -55,6 +55,7 @@ SHORT = (
     ("apply", "calibrate and route, temperature, 150000 x 20", 'calibrate by "temperature" and route as many'),
     ("fit", "fit temperature, 100000 x 20", 'fit "temperature" to 100,000 rows of 20 classes'),
     ("fit", "fit auto (the default), 20000 x 20", "fit the default to 20,000 rows of 20 classes"),
+    ("fit", "fit all around a classifier of 6000 texts", "fit a RoutingClassifier to 6,000 texts (six fits)"),
     ("reliability", "table of all classes, 1000000 x 20", "a reliability table of 1,000,000 rows of 20 classes"),
     ("search", "search of 64 policies, 20000 x 50", "search 64 policies around a logistic regression, 20,000 x 50"),
     ("import", "import skroute", "import skroute, in a new process"),
@@ -101,7 +102,7 @@ def in_short(results: Mapping[str, Any]) -> str:
         if case is not None:
             ours, theirs = (f"{ms:,.0f}" if ms >= 100.0 else f"{ms:.3g}" for ms in (case["ours_ms"], case["peer_ms"]))
             rows.append((words, ours, case["case"].split(" / ")[1], theirs))
-    return table(("to", "takes ms", "and with", "ms"), rows)
+    return table(("what", "skroute, ms", "peer", "its ms"), rows)
 
 
 def missed(results: Mapping[str, Any]) -> str:
