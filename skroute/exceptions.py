@@ -10,6 +10,7 @@ __all__ = [
     "RareClassWarning",
     "SkrouteWarning",
     "UncertifiedClassWarning",
+    "UnlikeFoldsWarning",
 ]
 
 
@@ -35,3 +36,7 @@ class RareClassWarning(SkrouteWarning):
 
 class UncertifiedClassWarning(SkrouteWarning):
     """Classes have too few rows, or too many errors, for the guarantee asked for; they are never auto-routed."""
+
+
+class UnlikeFoldsWarning(SkrouteWarning):
+    """The classifier does better on some blocks of rows than on others: their order matters."""

@@ -94,13 +94,14 @@ class IdentityCalibrator(OneClassCalibrator):
         ------
         ValueError
             If the shape is another one, a value is infinite, a row has no score, or with ``kind="auto"`` a value is
-            outside of [0, 1] although the scores that it was fitted on were probabilities.
+            outside of [0, 1] by more than 5e-3 although the scores that it was fitted on were probabilities.
         """
         check_is_fitted(self)
         values = check_scores(scores)
         if values.shape[1] != self.n_classes_:
             raise ValueError(f"scores must have shape (n_samples, {self.n_classes_}), got {values.shape}.")
-        check_same_kind(values, self.from_proba_, self.kind, type(self).__name__)
+        if self.kind == "auto":
+            check_same_kind(values, self.from_proba_, type(self).__name__)
         if self.from_proba_:
             return normalise(np.clip(np.nan_to_num(values, nan=0.0), 0.0, 1.0))
         return softmax(np.where(np.isnan(values), -np.inf, values), axis=1)

@@ -71,15 +71,16 @@ class JointCalibrator(BaseEstimator):
         Raises
         ------
         ValueError
-            If a value is infinite, a row has no score, or with ``kind="auto"`` a value is outside of [0, 1] although
-            the scores that it was fitted on were probabilities.
+            If a value is infinite, a row has no score, or with ``kind="auto"`` a value is outside of [0, 1] by more
+            than 5e-3 although the scores that it was fitted on were probabilities.
         """
         require_fitted(self)
         values = score_matrix(scores, self.classes_)
         alone = finite_row(values, MOST_SCALED)
         if alone is None:
             check_scores(values)
-        check_same_kind(values, self.from_proba_, self.kind, type(self).__name__, alone)
+        if self.kind == "auto":
+            check_same_kind(values, self.from_proba_, type(self).__name__, alone)
         row = None if alone is None else self._predict_row(row_in_units(alone, self.unit_, self.from_proba_))
         if row is not None:
             return np.array([row])

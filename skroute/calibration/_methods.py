@@ -71,9 +71,9 @@ def make_calibrator(method: Any, kind: str = "auto") -> Any:
         return PerClassCalibrator(method, kind=kind)
     if not isinstance(method, (str, type)) and hasattr(method, "fit"):
         if hasattr(method, "predict_proba"):
-            return _told(clone(method), kind)
+            return clone(_told(method, kind))
         if hasattr(method, "predict"):
-            return PerClassCalibrator(method)
+            return PerClassCalibrator(_told(method, kind), kind=kind)
     raise ValueError(
         f"The 'method' parameter of RoutingClassifier must be one of {', '.join(map(repr, METHODS))}, a calibrator "
         f"object, or a dict of class to a one-vs-rest method. Got {shown(method)} instead."
@@ -82,8 +82,10 @@ def make_calibrator(method: Any, kind: str = "auto") -> Any:
 
 def _told(calibrator: Any, kind: str) -> Any:
     """Return a calibrator that need not find out by each fold for itself what the scores are."""
-    ours = isinstance(calibrator, (PerClassCalibrator, *JOINT.values()))
-    return calibrator.set_params(kind=kind) if ours and calibrator.kind == "auto" else calibrator
+    ours = isinstance(calibrator, (PerClassCalibrator, *JOINT.values(), *ONE_VS_REST.values()))
+    if kind == "auto" or not ours or getattr(calibrator, "kind", kind) != "auto":
+        return calibrator
+    return clone(calibrator).set_params(kind=kind)
 
 
 def wants_proba(method: Any) -> bool:

@@ -90,8 +90,8 @@ def softmax_row(logits: Row) -> Row:
 def scaled_row(scaling: VectorScaling | MatrixScaling, z: Row) -> Row:
     """Return what a vector or a matrix makes of log-probabilities."""
     if isinstance(scaling, VectorScaling):
-        extra, bias = scaling.extra.tolist(), scaling.bias.tolist()
-        return softmax_row([value * (1.0 + e) + b for value, e, b in zip(z, extra, bias, strict=True)])
+        slope, bias = scaling.numbers
+        return softmax_row([value * s + b for value, s, b in zip(z, slope, bias, strict=True)])
     moved = np.array([*z, 1.0]) @ scaling.theta
     return softmax_row([value + m for value, m in zip(z, moved.tolist(), strict=True)])
 

@@ -54,16 +54,11 @@ def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:
     return False
 
 
-def check_same_kind(
-    scores: NDArray[np.float64], from_proba: bool, kind: str, owner: str, row: list[float] | None = None
-) -> None:
+def check_same_kind(scores: NDArray[np.float64], from_proba: bool, owner: str, row: list[float] | None = None) -> None:
     """Refuse values outside of [0, 1] where a calibrator found that its scores are probabilities; warn of the reverse.
 
-    Where it was told what they are (`kind`), nothing is said. `row` holds the values of a single row, if they are at
-    hand and finite.
+    For one that was not told what they are. `row` holds the values of a single row, if they are at hand and finite.
     """
-    if kind != "auto":
-        return
     if not from_proba:
         if row is None and _all_look_like_shares(scores):
             warn_caller(

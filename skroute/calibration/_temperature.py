@@ -136,8 +136,8 @@ class TemperatureCalibrator(BaseEstimator):
         Raises
         ------
         ValueError
-            If a value is infinite, a row has no score, or with ``kind="auto"`` a value is outside of [0, 1] although
-            the scores that it was fitted on were probabilities.
+            If a value is infinite, a row has no score, or with ``kind="auto"`` a value is outside of [0, 1] by more
+            than 5e-3 although the scores that it was fitted on were probabilities.
         """
         require_fitted(self)
         values = score_matrix(scores, self.classes_)
@@ -172,7 +172,8 @@ class TemperatureCalibrator(BaseEstimator):
         return proba
 
     def _check_kind(self, values: NDArray[np.float64], row: list[float] | None = None) -> None:
-        check_same_kind(values, self.from_proba_, self.kind, type(self).__name__, row)
+        if self.kind == "auto":
+            check_same_kind(values, self.from_proba_, type(self).__name__, row)
 
     def _sharpen(self, logits: NDArray[np.float64]) -> None:
         with np.errstate(over="ignore"):

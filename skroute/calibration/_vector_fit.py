@@ -1,6 +1,7 @@
 """Vector scaling: a slope and a bias for every class, as far as its rows support them."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,11 @@ class VectorScaling:
     Of a fit on some rows of another one, that one's."""
     curvature: Curvature | None = field(default=None, repr=False, compare=False)
     """Of the loss, while there are fits to come that start from this one."""
+
+    @cached_property
+    def numbers(self) -> tuple[list[float], list[float]]:
+        """Slope and bias of each class as Python's numbers, which single rows are scaled by."""
+        return (1.0 + self.extra).tolist(), self.bias.tolist()
 
     def proba(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return scaled probabilities in an array of their own."""

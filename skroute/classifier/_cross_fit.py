@@ -98,6 +98,8 @@ class CrossFit:
     """Classes that some fold's model or some calibrator did not know; shape (n_classes,)."""
     reliability: ReliabilityTable
     """How far these probabilities can be trusted."""
+    folds: NDArray[np.intp]
+    """Rows of each fold, and in how many of them the true class had the largest probability; shape (2, n_folds)."""
 
 
 def cross_fit(
@@ -160,7 +162,9 @@ def cross_fit(
     unseen = np.isnan(all_scores).any(axis=0) | ~np.all(seen, axis=0)
     reliability = reliability_table(y[rows], proba, classes=classes, sample_weight=row_weight)
     features = {name: getattr(models[0].estimator, name) for name in FEATURES if hasattr(models[0].estimator, name)}
-    return CrossFit(models, features, rows, proba, unseen, reliability)
+    right = proba.argmax(axis=1) == codes[rows]
+    of_folds = np.stack([np.bincount(part, minlength=len(tested)) for part in (fold_of, fold_of[right])])
+    return CrossFit(models, features, rows, proba, unseen, reliability, of_folds)
 
 
 def _has_weight(codes: NDArray[np.intp], weight: NDArray[np.float64] | None, n_classes: int) -> NDArray[np.bool_]:

@@ -18,8 +18,8 @@ from skroute.classifier._inputs import check_data, check_parameters, encode_targ
 from skroute.classifier._predictions import PredictionsMixin
 from skroute.classifier._remembered import FrozenModels, mean_proba, remembered_cross_fit
 from skroute.classifier._response import take, take_params
-from skroute.classifier._splits import make_splits, split_holdout
-from skroute.classifier._warnings import warn_of_rare_classes
+from skroute.classifier._splits import StratifiedFolds, make_splits, split_holdout
+from skroute.classifier._warnings import warn_of_rare_classes, warn_of_unlike_folds
 from skroute.routing import RoutePolicy
 
 __all__ = ["RoutingClassifier"]
@@ -218,6 +218,8 @@ class RoutingClassifier(PredictionsMixin, CallbackSupportMixin, ClassifierMixin,
             ignored={"n_jobs": self.n_jobs, "context": context, "owner": None if context is None else self},
         )
         warn_of_rare_classes(classes, codes, result.unseen, len(splits))
+        if isinstance(splits, StratifiedFolds):
+            warn_of_unlike_folds(*result.folds)
         learn_on, proba = rows[result.rows], result.proba
         if held.size:
             learn_on, proba = held, mean_proba(result.models, take(X, held))

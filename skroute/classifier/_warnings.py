@@ -4,13 +4,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import chdtrc
 
 from skroute._tabular import counted
 from skroute._validation import listed
 from skroute._warn_caller import warn_caller
-from skroute.exceptions import RareClassWarning
+from skroute.exceptions import RareClassWarning, UnlikeFoldsWarning
 
-__all__ = ["warn_of_lost_weights", "warn_of_rare_classes"]
+__all__ = ["warn_of_lost_weights", "warn_of_rare_classes", "warn_of_unlike_folds"]
+
+# Folds differ where their accuracies lie so far apart, and so seldom do by chance.
+LEAST_APART, BY_CHANCE = 0.05, 1e-6
 
 
 def warn_of_rare_classes(
@@ -38,6 +42,31 @@ def warn_of_rare_classes(
             f"{those(unseen)}. "
         )
     warn_caller(message.rstrip(), RareClassWarning)
+
+
+def warn_of_unlike_folds(n_rows: NDArray[np.intp], n_right: NDArray[np.intp]) -> None:
+    """Say that folds of neighbouring rows differ by more than chance, and by more than is of no account.
+
+    Parameters
+    ----------
+    n_rows, n_right : ndarray of shape (n_folds,)
+        Rows of each fold, and those whose true class had the largest probability.
+    """
+    accuracy, overall = n_right / n_rows, n_right.sum() / n_rows.sum()
+    low, high = int(accuracy.argmin()), int(accuracy.argmax())
+    if accuracy[high] - accuracy[low] < LEAST_APART:
+        return
+    expected = n_rows * overall
+    excess = float(((n_right - expected) ** 2 / (expected * (1.0 - overall))).sum())
+    if chdtrc(len(n_rows) - 1, excess) > BY_CHANCE:
+        return
+    warn_caller(
+        f"Folds are blocks of rows in the order given, and differ: in fold {low + 1} of {len(n_rows)} the classifier "
+        f"is right in {accuracy[low]:.2f} of unseen rows, in fold {high + 1} in {accuracy[high]:.2f}. If the order is "
+        "that of time, expect the like of new rows. If it means nothing, it spoils what is learned from the folds: "
+        "pass cv=StratifiedKFold(5, shuffle=True, random_state=0).",
+        UnlikeFoldsWarning,
+    )
 
 
 def warn_of_lost_weights(estimator: Any) -> None:

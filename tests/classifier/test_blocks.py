@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
 
 from skroute import RoutePolicy, RoutingClassifier
-from skroute.calibration import PerClassCalibrator, TemperatureCalibrator, VectorCalibrator
+from skroute.calibration import BetaCalibrator, PerClassCalibrator, TemperatureCalibrator, VectorCalibrator
 from skroute.calibration import _methods as methods
 from skroute.calibration import _rough as estimated
 from skroute.calibration._apply import block_rows
@@ -142,12 +142,16 @@ class Outspoken(Replay):
     predict_proba = None
 
 
-@pytest.mark.parametrize("method", [TemperatureCalibrator(), VectorCalibrator(), PerClassCalibrator("none")])
+@pytest.mark.parametrize(
+    "method", [TemperatureCalibrator(), VectorCalibrator(), PerClassCalibrator("none"), BetaCalibrator()]
+)
 def test_calibrators_are_told_the_kind_of_the_scores(method):
     proba, y = rows_of(4000, 3)
     router = RoutingClassifier(FrozenEstimator(Replay(3)), method=method).fit(proba, y)
     assert router.calibrator_.kind == "proba"
     assert method.kind == "auto"
+    if type(method) is BetaCalibrator:
+        assert all(one.kind == "proba" for one in router.calibrator_.calibrators_)
     proba[3000] *= 100.0
     assert_array_equal(router.predict_route(proba), router.policy_.decide(router.predict_proba(proba)))
     # Of some folds all values lie in [0, 1].
