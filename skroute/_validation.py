@@ -66,7 +66,7 @@ def percent_hint(value: Any) -> str:
     """Say what a share that was given in percent should be."""
     is_number = isinstance(value, Real)
     in_percent = is_number and LEAST_PERCENT <= value < 100
-    return f" {float(value):.15g}% is {float(value) / 100.0:.15g}." if in_percent else ""
+    return f" {float(value):.6g}% is {float(value) / 100.0:.6g}." if in_percent else ""
 
 
 def column(values: Any, name: str) -> NDArray[Any]:

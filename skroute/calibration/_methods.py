@@ -68,7 +68,7 @@ def make_calibrator(method: Any, kind: str = "auto") -> Any:
     if isinstance(method, str) and method in JOINT:
         return JOINT[method](kind=kind)
     if isinstance(method, Mapping) or (isinstance(method, str) and method in ONE_VS_REST):
-        return PerClassCalibrator(method, kind=kind)
+        return PerClassCalibrator(_told(method, kind), kind=kind)
     if not isinstance(method, (str, type)) and hasattr(method, "fit"):
         if hasattr(method, "predict_proba"):
             return clone(_told(method, kind))
@@ -80,12 +80,18 @@ def make_calibrator(method: Any, kind: str = "auto") -> Any:
     )
 
 
-def _told(calibrator: Any, kind: str) -> Any:
-    """Return a calibrator that need not find out by each fold for itself what the scores are."""
-    ours = isinstance(calibrator, (PerClassCalibrator, *JOINT.values(), *ONE_VS_REST.values()))
-    if kind == "auto" or not ours or getattr(calibrator, "kind", kind) != "auto":
-        return calibrator
-    return clone(calibrator).set_params(kind=kind)
+def _told(method: Any, kind: str) -> Any:
+    """Return calibrators that need not find out, each by the fold that it gets, what the scores are."""
+    if isinstance(method, Mapping):
+        return {label: _told(one, kind) for label, one in method.items()}
+    ours = isinstance(method, (PerClassCalibrator, *JOINT.values(), *ONE_VS_REST.values()))
+    if kind == "auto" or not ours:
+        return method
+    params = method.get_params(deep=False)
+    changes = {"kind": kind} if params.get("kind") == "auto" else {}
+    if "calibrators" in params:
+        changes["calibrators"] = _told(params["calibrators"], kind)
+    return clone(method).set_params(**changes) if changes else method
 
 
 def wants_proba(method: Any) -> bool:

@@ -18,6 +18,7 @@ LEAST_TELLING = 16
 # The order of the columns is doubted for certain only: from so many rows a class on, by standard errors. More rows are
 # not looked at, nor more classes.
 LEAST_ROWS, CERTAIN, ROWS_LOOKED_AT, MOST_DOUBTED = 10, 5.0, 100, 300
+LEAST_WEIGHT = 1e-300
 
 
 def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:
@@ -101,20 +102,27 @@ def doubt_columns(
     n_rows, n_classes = scores.shape
     if kind != "auto" or n_classes > MOST_DOUBTED:
         return
-    # Not all of a million.
-    rows = np.arange(0, n_rows, max(n_rows // (ROWS_LOOKED_AT * n_classes), 1))
-    rows = rows[np.isfinite(scores[rows]).all(axis=1) & (True if weight is None else weight[rows] > 0.0)]
-    n_rows = len(rows)
-    largest, codes = scores[rows].argmax(axis=1), codes[rows]
-    as_given = np.count_nonzero(largest == codes)
-    if n_rows < LEAST_ROWS * n_classes or 2 * as_given > n_rows:
+    if n_rows > ROWS_LOOKED_AT * n_classes:
+        # Some are enough; not every so many, which may be of one class.
+        rows = np.random.default_rng(0).choice(n_rows, ROWS_LOOKED_AT * n_classes, replace=False, shuffle=False)
+        scores, codes, weight = scores[rows], codes[rows], None if weight is None else weight[rows]
+    known = ~np.isnan(scores[np.arange(len(codes)), codes])
+    counted = np.where(known, 1.0 if weight is None else weight, 0.0)
+    # So many equally weighted rows tell as much (Kish).
+    total = counted.sum()
+    n_equal = total**2 / max(float(counted @ counted), LEAST_WEIGHT)
+    if n_equal < LEAST_ROWS * n_classes:
         return
-    pairs = np.bincount(codes * n_classes + largest, minlength=n_classes**2).reshape(n_classes, n_classes)
-    by_chance = np.outer(pairs.sum(axis=1), pairs.sum(axis=0)) / n_rows
+    largest = np.nan_to_num(scores, nan=-np.inf).argmax(axis=1)
+    pairs = np.bincount(codes * n_classes + largest, counted / total, n_classes**2).reshape(n_classes, n_classes)
+    as_given = pairs.trace()
+    if as_given > 0.5:
+        return
+    by_chance = np.outer(pairs.sum(axis=1), pairs.sum(axis=0))
     named, expected = (table[linear_sum_assignment(table, maximize=True)].sum() for table in (pairs, by_chance))
-    if named - max(as_given, expected) > max((n_rows - expected) / 2.0, CERTAIN * np.sqrt(n_rows)):
+    if named - max(as_given, expected) > max((1.0 - expected) / 2.0, CERTAIN / np.sqrt(n_equal)):
         warn_caller(
-            f"The largest score names the true class in {as_given} of {n_rows} rows, and in {named} with the columns "
-            "in another order. Pass classes= in the order of the columns.",
+            f"The largest score names the true class in {as_given:.0%} of the rows, and in {named:.0%} with the "
+            "columns in another order. Pass classes= in the order of the columns.",
             DoubtfulScoresWarning,
         )

@@ -99,7 +99,8 @@ class CrossFit:
     reliability: ReliabilityTable
     """How far these probabilities can be trusted."""
     folds: NDArray[np.intp]
-    """Rows of each fold, and in how many of them the true class had the largest probability; shape (2, n_folds)."""
+    """Rows of each fold that have a weight, and in how many of them the true class had the largest probability; shape
+    (2, n_folds)."""
 
 
 def cross_fit(
@@ -162,8 +163,9 @@ def cross_fit(
     unseen = np.isnan(all_scores).any(axis=0) | ~np.all(seen, axis=0)
     reliability = reliability_table(y[rows], proba, classes=classes, sample_weight=row_weight)
     features = {name: getattr(models[0].estimator, name) for name in FEATURES if hasattr(models[0].estimator, name)}
-    right = proba.argmax(axis=1) == codes[rows]
-    of_folds = np.stack([np.bincount(part, minlength=len(tested)) for part in (fold_of, fold_of[right])])
+    counted = np.ones(len(rows), dtype=np.bool_) if row_weight is None else row_weight > 0.0
+    right = counted & (proba.argmax(axis=1) == codes[rows])
+    of_folds = np.stack([np.bincount(fold_of[part], minlength=len(tested)) for part in (counted, right)])
     return CrossFit(models, features, rows, proba, unseen, reliability, of_folds)
 
 

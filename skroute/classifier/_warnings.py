@@ -52,6 +52,8 @@ def warn_of_unlike_folds(n_rows: NDArray[np.intp], n_right: NDArray[np.intp]) ->
     n_rows, n_right : ndarray of shape (n_folds,)
         Rows of each fold, and those whose true class had the largest probability.
     """
+    if not n_rows.all():
+        return
     accuracy, overall = n_right / n_rows, n_right.sum() / n_rows.sum()
     low, high = int(accuracy.argmin()), int(accuracy.argmax())
     if accuracy[high] - accuracy[low] < LEAST_APART:
@@ -61,10 +63,11 @@ def warn_of_unlike_folds(n_rows: NDArray[np.intp], n_right: NDArray[np.intp]) ->
     if chdtrc(len(n_rows) - 1, excess) > BY_CHANCE:
         return
     warn_caller(
-        f"Folds are blocks of rows in the order given, and differ: in fold {low + 1} of {len(n_rows)} the classifier "
-        f"is right in {accuracy[low]:.2f} of unseen rows, in fold {high + 1} in {accuracy[high]:.2f}. If the order is "
-        "that of time, expect the like of new rows. If it means nothing, it spoils what is learned from the folds: "
-        "pass cv=StratifiedKFold(5, shuffle=True, random_state=0).",
+        f"Folds are blocks of rows in the order given, and the classifier is right in {accuracy[low]:.2f} of the rows "
+        f"of fold {low + 1} of {len(n_rows)}, in {accuracy[high]:.2f} of fold {high + 1}: more than chance. "
+        "Either the rows differ, or its fits do (an unstable classifier; a frozen one that has learned from some of "
+        "the rows). If rows are in the order of time, expect the like of new ones; if their order means nothing, it "
+        "spoils what is learned from the folds: pass cv=StratifiedKFold(5, shuffle=True, random_state=0).",
         UnlikeFoldsWarning,
     )
 

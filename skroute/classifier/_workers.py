@@ -170,7 +170,7 @@ def _sendable(error: Exception, note: str) -> Exception:
             # An error may refuse it.
             sent.add_note(note)
         _copied(sent)
-    except Exception:
+    except (Exception, SystemExit):
         sent = RuntimeError("".join(traceback.format_exception_only(error)).strip())
         sent.add_note(note)
     return sent
@@ -179,5 +179,7 @@ def _sendable(error: Exception, note: str) -> Exception:
 def _copied(error: Exception) -> Exception:
     """Return the error as it would arrive from another process."""
     # As joblib pickles, whose own pickler is not public.
-    copied: Exception = pickle.loads(pickle.dumps(wrap_non_picklable_objects(error, keep_wrapper=False)))
+    copied = pickle.loads(pickle.dumps(wrap_non_picklable_objects(error, keep_wrapper=False)))
+    if not isinstance(copied, Exception):
+        raise TypeError("Whatever it is, it cannot be raised.")
     return copied

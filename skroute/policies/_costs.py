@@ -1,6 +1,7 @@
 """What every action costs for every true class."""
 
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any, Self
@@ -16,6 +17,8 @@ __all__ = ["PERSONS", "RoutingCosts", "as_costs"]
 # The actions that are no class, in the order of their columns.
 PERSONS = ("watch", "escalate", "clarify")
 REST = "*"
+# Whole numbers can be larger than any float.
+MOST_COST = sys.float_info.max
 
 
 class RoutingCosts(Mapping[Any, Mapping[Any, float]]):
@@ -351,7 +354,8 @@ def _spread(costs: Any, labels: NDArray[Any], name: str) -> NDArray[np.float64]:
     if not isinstance(costs, Mapping):
         costs = {REST: costs}
     named = {label: cost for label, cost in costs.items() if label != REST or REST in known}
-    bad = [f"{label!r} ({cost!r})" for label, cost in costs.items() if not (_is_number(cost) and 0.0 <= cost < np.inf)]
+    good = [_is_number(cost) and 0.0 <= cost <= MOST_COST for cost in costs.values()]
+    bad = [f"{label!r} ({shown(cost)})" for (label, cost), fine in zip(costs.items(), good, strict=True) if not fine]
     if bad:
         raise ValueError(
             f"{name!r} must be a finite cost of at least 0, or a dict of these; got {listed(bad)}. Gains go into a "

@@ -6,6 +6,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from skroute.calibration import (
+    BetaCalibrator,
     IdentityCalibrator,
     PerClassCalibrator,
     SigmoidCalibrator,
@@ -130,3 +131,22 @@ def test_a_row_is_calibrated_alike_alone_and_among_others(sample):
     together = predict_calibrated(calibrator, scores, CLASSES)
     alone = np.concatenate([predict_calibrated(calibrator, scores[i : i + 1], CLASSES) for i in range(len(scores))])
     assert_allclose(together, alone, atol=1e-12)
+
+
+class Derived(TemperatureCalibrator):
+    def __init__(self, floor=1e-3):
+        super().__init__(floor=floor)
+
+
+def test_all_calibrators_of_ours_are_told_the_kind_in_copies():
+    beta, nested = BetaCalibrator(), PerClassCalibrator({0: BetaCalibrator(), "*": "beta"})
+    assert make_calibrator(beta, "scores").calibrators.kind == "scores"
+    assert make_calibrator({"*": beta}, "scores").calibrators["*"].kind == "scores"
+    made = make_calibrator(nested, "proba")
+    assert made.kind == made.calibrators[0].kind == "proba"
+    assert beta.kind == nested.kind == nested.calibrators[0].kind == "auto"
+    assert make_calibrator(PerClassCalibrator(kind="scores"), "proba").kind == "scores"
+    # What has no such parameter cannot be told.
+    assert make_calibrator(Derived(), "proba").get_params() == {"floor": 1e-3}
+    regression = IsotonicRegression()
+    assert make_calibrator(regression, "proba").calibrators is regression

@@ -98,12 +98,35 @@ def test_columns_in_another_order_are_doubted(calibrator, n_classes):
         # Two dozen rows of two classes, or a few more of ten, are few.
         fit(calibrator, proba[: 9 * n_classes, ::-1], y[: 9 * n_classes])
     with pytest.warns(
-        DoubtfulScoresWarning, match=r"true class in \d+ of 300 rows, and in \d+ with .* classes="
+        DoubtfulScoresWarning, match=r"true class in \d+% of the rows, and in \d+% with .* classes="
     ) as caught:
         fit(calibrator, proba[:, ::-1], y)
     assert len(caught) == 1
     with pytest.warns(DoubtfulScoresWarning):
         fit(calibrator, np.roll(proba, 1, axis=1), y, np.arange(300) % 2.0)
+
+
+def test_rows_count_by_their_weights_and_not_by_their_places():
+    proba, y = scores_of(2, 1000)
+    wrong = np.arange(1000) < 900
+    given = np.where(wrong[:, np.newaxis], proba[:, ::-1], proba)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        doubt_columns(given, y, np.where(wrong, 1e-9, 1.0), "auto")
+        # Few rows are wrong, but every so many.
+        y = np.zeros(200_000, dtype=np.intp)
+        right = np.tile([0.9, 0.1], (len(y), 1))
+        right[::1000] = [0.1, 0.9]
+        doubt_columns(right, y, None, "auto")
+    y = np.arange(200_000) % 2
+    with pytest.warns(DoubtfulScoresWarning, match="in 0% of the rows, and in 100%"):
+        doubt_columns(np.eye(2)[1 - y], y, None, "auto")
+    # Of a class that nobody scored nothing is known, and the others are looked at.
+    proba, y = scores_of(4, 400)
+    proba = np.roll(proba, 1, axis=1)
+    proba[:, 3] = np.nan
+    with pytest.warns(DoubtfulScoresWarning):
+        doubt_columns(proba, y, None, "auto")
 
 
 def test_models_that_know_nothing_or_are_biased_are_not_doubted():
@@ -122,7 +145,7 @@ def test_models_that_know_nothing_or_are_biased_are_not_doubted():
 def test_rows_without_weight_or_without_a_score_are_not_looked_at():
     proba, y = scores_of(2, 300)
     proba[:280] = proba[:280, ::-1]
-    with pytest.warns(DoubtfulScoresWarning, match="of 300 rows"):
+    with pytest.warns(DoubtfulScoresWarning, match="in another order"):
         doubt_columns(proba, y, None, "auto")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

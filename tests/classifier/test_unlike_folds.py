@@ -25,14 +25,21 @@ def sorted_by_source(n_rows=2000, seed=0):
 
 def test_the_default_folds_of_sorted_rows_are_named(tmp_path):
     X, y = sorted_by_source()
-    match = (
-        r"in fold [345] of 5 the classifier is right in 0\.[56]\d of unseen rows, in fold [12] in 0\.9\d\. .*shuffle="
-    )
+    match = r"in 0\.[56]\d of the rows of fold [345] of 5, in 0\.9\d of fold [12]: .*shuffle=True"
     remembered = {"memory": str(tmp_path)}
     for params in ({}, {"cv": 5}, {"cv": StratifiedKFold(5)}, {"ensemble": True}, remembered, remembered):
         with pytest.warns(UnlikeFoldsWarning, match=match) as caught:
             RoutingClassifier(LogisticRegression(), **params).fit(X, y)
         assert len(caught) == 1
+
+
+def test_rows_without_weight_do_not_count():
+    X, y = sorted_by_source()
+    easy = len(y) // 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        RoutingClassifier(LogisticRegression()).fit(X, y, sample_weight=(np.arange(len(y)) < easy) * 1.0)
+        warn_of_unlike_folds(np.array([0, 900, 900]), np.array([0, 100, 800]))
 
 
 def test_other_folds_and_shuffled_rows_are_not():

@@ -143,6 +143,14 @@ def test_errors_are_sent_as_copies_that_can_be_sent():
     class OfThisTestError(Exception):
         pass
 
+    class TurningError(Exception):
+        def __reduce__(self):
+            return type(None), ()
+
+    class LeavingError(Exception):
+        def __reduce__(self):
+            raise SystemExit
+
     held, weak = ValueError("held"), ValueError("weak")
     held.module, weak.reference = os, weakref.ref(square)
     for error, kind in [
@@ -152,6 +160,8 @@ def test_errors_are_sent_as_copies_that_can_be_sent():
         (StopIteration(3), StopIteration),
         (held, ValueError),
         (weak, RuntimeError),
+        (TurningError("turning"), RuntimeError),
+        (LeavingError("leaving"), RuntimeError),
     ]:
         sent = _workers._sendable(error, "where")
         assert type(sent) is kind

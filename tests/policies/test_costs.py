@@ -109,6 +109,7 @@ def test_defaults_by_class_and_by_person():
         ({"wrong": {"c": 3, "*": 1}}, "names 'c'"),
         ({"wrong": np.nan}, "'wrong' must be a finite cost of at least 0"),
         ({"wrong": {"a": -3, "*": 1}}, r"at least 0, .* got 'a' \(-3\)\. Gains go into a table"),
+        ({"wrong": 10**400}, "finite cost"),
         ({"review": -1}, "'review' must be a finite cost of at least 0"),
         ({"review": {"watch": 1}}, "'review' must give a cost to escalate, clarify"),
     ],
