@@ -18,7 +18,7 @@ LEAST_TELLING = 16
 # The order of the columns is doubted for certain only: from so many rows a class on, by standard errors. More rows are
 # not looked at, nor more classes.
 LEAST_ROWS, CERTAIN, ROWS_LOOKED_AT, MOST_DOUBTED = 10, 5.0, 100, 300
-LEAST_WEIGHT = 1e-300
+LEAST_LOOKED_AT, LEAST_WEIGHT = 1000, 1e-300
 
 
 def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:
@@ -102,9 +102,10 @@ def doubt_columns(
     n_rows, n_classes = scores.shape
     if kind != "auto" or n_classes > MOST_DOUBTED:
         return
-    if n_rows > ROWS_LOOKED_AT * n_classes:
+    n_looked_at = max(ROWS_LOOKED_AT * n_classes, LEAST_LOOKED_AT)
+    if n_rows > n_looked_at:
         # Some are enough; not every so many, which may be of one class.
-        rows = np.random.default_rng(0).choice(n_rows, ROWS_LOOKED_AT * n_classes, replace=False, shuffle=False)
+        rows = np.random.default_rng(0).choice(n_rows, n_looked_at, replace=False, shuffle=False)
         scores, codes, weight = scores[rows], codes[rows], None if weight is None else weight[rows]
     known = ~np.isnan(scores[np.arange(len(codes)), codes])
     counted = np.where(known, 1.0 if weight is None else weight, 0.0)
