@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from skroute._rows import PERCENT_SLACK, RANGE_TOLERANCE, ROUNDED_SUM, SUM_TOLERANCE, row_sums
+from skroute._rows import PERCENT_SLACK, RANGE_TOLERANCE, ROUNDED_SUM, SUM_TOLERANCE, block_length, row_sums
 from skroute._validation import check_option
 from skroute._warn_caller import warn_caller
 from skroute.exceptions import DoubtfulScoresWarning
@@ -83,12 +83,18 @@ def check_same_kind(scores: NDArray[np.float64], from_proba: bool, owner: str, r
 
 def _all_look_like_shares(scores: NDArray[np.float64]) -> bool:
     """Tell whether every one of many rows has the range and the sum of probabilities, or of percentages."""
-    if len(scores) < LEAST_TELLING or np.fmin.reduce(scores[:LEAST_TELLING], axis=None) < 0.0:
+    if len(scores) < LEAST_TELLING:
         return False
-    known = np.nan_to_num(scores, nan=0.0)
-    sums = row_sums(known)
-    whole, slack = (1.0, SUM_TOLERANCE) if known.max() <= 1.0 + RANGE_TOLERANCE else (100.0, PERCENT_SLACK)
-    return bool(known.min() >= 0.0 and (np.abs(sums - whole) <= slack).all())
+    in_percent = np.fmax.reduce(scores[:LEAST_TELLING], axis=None) > 1.0 + RANGE_TOLERANCE
+    whole, slack = (100.0, PERCENT_SLACK) if in_percent else (1.0, SUM_TOLERANCE)
+    # Decision values are told by the first block as a rule.
+    size = block_length(scores.shape[1])
+    for start in range(0, len(scores), size):
+        known = np.nan_to_num(scores[start : start + size], nan=0.0)
+        within = known.min() >= 0.0 and known.max() <= whole + slack
+        if not (within and (np.abs(row_sums(known) - whole) <= slack).all()):
+            return False
+    return True
 
 
 def doubt_columns(

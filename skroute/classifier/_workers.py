@@ -181,5 +181,5 @@ def _copied(error: Exception) -> Exception:
     # As joblib pickles, whose own pickler is not public.
     copied = pickle.loads(pickle.dumps(wrap_non_picklable_objects(error, keep_wrapper=False)))
     if not isinstance(copied, Exception):
-        raise TypeError("Whatever it is, it cannot be raised.")
+        raise TypeError("It would arrive as something else than an error.")
     return copied

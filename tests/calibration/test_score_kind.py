@@ -153,6 +153,18 @@ def test_rows_without_weight_or_without_a_score_are_not_looked_at():
         doubt_columns(np.where(np.arange(300)[:, np.newaxis] < 280, np.nan, proba), y, None, "auto")
 
 
+def test_every_row_of_many_is_looked_at():
+    scores, y, _ = draw("logits", N_CLASSES)
+    fitted = TemperatureCalibrator().fit(scores, y)
+    many = np.tile(draw("proba", N_CLASSES)[0], (1000, 1))
+    with pytest.warns(DoubtfulScoresWarning):
+        fitted.predict_proba(many)
+    many[-1] *= 1.1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted.predict_proba(many)
+
+
 @pytest.mark.parametrize("floor", [1e-12, 0.0])
 def test_infinite_scores_are_named_before_their_kind(floor):
     proba, y = scores_of(3, 100)
