@@ -7,13 +7,12 @@ decide: X    -> scores -> calibrated probabilities -> signals (top, margin, entr
 `CostPolicy`) and `reliability_table` serve recorded probabilities of any other model.
 """
 
+from skroute._version import __version__
 from skroute.classifier import RoutingClassifier
 from skroute.metrics import PolicyComparison, compare_policies
 from skroute.policies import Certificates, CertifiedPolicy, CostPolicy, RoutingCosts, labels_needed
 from skroute.reliability import ReliabilityTable, reliability_table
 from skroute.routing import LabelSets, PolicyAudit, RoutePolicy, RouteTable, explain_route, predict_route
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Certificates",
@@ -27,6 +26,7 @@ __all__ = [
     "RouteTable",
     "RoutingClassifier",
     "RoutingCosts",
+    "__version__",
     "compare_policies",
     "explain_route",
     "labels_needed",

@@ -6,9 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import joblib
+import numpy as np
+import scipy
+import sklearn
 from joblib.memory import MemorizedResult
 from sklearn import get_config
 
+from skroute._version import __version__
 from skroute._warn_caller import warn_caller
 from skroute.exceptions import CacheWarning
 
@@ -16,6 +20,8 @@ __all__ = ["cached_call", "is_cached"]
 
 # Characters of somebody else's message.
 MOST_QUOTED = 120
+# What fits differ by: a folder outlives them all.
+VERSIONS = (__version__, sklearn.__version__, np.__version__, scipy.__version__)
 
 
 def cached_call(
@@ -35,8 +41,8 @@ def cached_call(
         A module-level function, with an argument `digest` of which it makes no use: the one that joblib looks at, so
         that nothing is hashed twice.
     hashed, ignored : dict
-        Its other arguments: those that its result depends on, together with scikit-learn's configuration, and the
-        others.
+        Its other arguments: those that its result depends on, together with scikit-learn's configuration and the
+        versions installed, and the others.
     named : sequence of str
         Those of the hashed arguments that may hold the user's own classes. Where they cannot be hashed, as with a class
         defined in an interactive session, the call is not cached, with a warning.
@@ -65,7 +71,7 @@ def cached_call(
         return function(**hashed, **ignored), None
     arguments = hashed | ignored
     cached = memory.cache(function, ignore=list(arguments))
-    arguments["digest"] = joblib.hash((hashed, get_config()))
+    arguments["digest"] = joblib.hash((hashed, get_config(), VERSIONS))
     value = cached(**arguments)
     # What cannot be pickled is not written, with a warning of joblib.
     return value, cached.call_and_shelve(**arguments) if cached.check_call_in_cache(**arguments) else None

@@ -66,7 +66,9 @@ class RoutingClassifier(PredictionsMixin, CallbackSupportMixin, ClassifierMixin,
         ``random_state=None`` is then frozen at its first draw. The process also remembers, in up to 256 MB, the last
         fits, and their probabilities of the last rows asked for, which must follow from X alone. Functions and classes
         that are defined in a notebook or script cannot be told from earlier ones of the same name: with them nothing
-        is cached, with a warning. Put them into a module. None: nothing is remembered at all.
+        is cached, with a warning. Put them into a module. Other versions of skroute, scikit-learn, NumPy or SciPy fit
+        anew; clear the folder when code of your own changes, or another library that the classifier is from. None:
+        nothing is remembered at all.
     random_state : int, RandomState or None, default=None
         Draws the holdout rows.
 

@@ -60,7 +60,9 @@ def make_splits(
     ValueError
         If `cv` is not one of these, asks for more folds than the rarest class has rows, or no two folds can be made.
     """
-    codes_found, counts = np.unique(codes, return_counts=True)
+    counts = np.bincount(codes)
+    codes_found = np.flatnonzero(counts)
+    counts = counts[codes_found]
     if cv is None:
         return _stratified(codes, counts)
     if isinstance(cv, str):

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from skroute import __version__
+from skroute._version import __version__
 from skroute.cli import _demo
 from skroute.cli._errors import CommandError
 

@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skroute import RoutePolicy, RoutingClassifier
+from skroute.classifier import _cache
 from skroute.classifier._cache import cached_call, is_cached
 from skroute.exceptions import CacheWarning
 
@@ -178,6 +179,16 @@ def test_ignored_arguments_do_not_count(tmp_path, fits):
     assert fits == [3]
     memory.clear(warn=False)
     assert not is_cached(file)
+
+
+def test_other_versions_are_other_fits(tmp_path, fits, monkeypatch):
+    memory = joblib.Memory(str(tmp_path), verbose=0)
+    installed = _cache.VERSIONS
+    others = [tuple(f"{version}.post1" if i == j else version for j, version in enumerate(installed)) for i in range(4)]
+    for versions in (installed, *others, installed):
+        monkeypatch.setattr(_cache, "VERSIONS", versions)
+        assert cached_call(memory, double, {"value": 3}, {}, named=())[0] == 6
+    assert fits == [3] * 5
 
 
 def test_what_is_defined_in_the_session_is_not_cached(tmp_path, monkeypatch):
