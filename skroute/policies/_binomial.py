@@ -9,7 +9,17 @@ from scipy import interpolate, special
 
 from skroute._validation import percent_hint, shown
 
-__all__ = ["check_target", "fewest_rows", "most_errors", "p_value", "passes", "rows_needed", "steps", "upper_bound"]
+__all__ = [
+    "check_confidence",
+    "check_target",
+    "fewest_rows",
+    "most_errors",
+    "p_value",
+    "passes",
+    "rows_needed",
+    "steps",
+    "upper_bound",
+]
 
 # Below this a risk could no longer be told from its rounding when it is given as 1 - confidence.
 LEAST_RISK = 1e-12
@@ -19,6 +29,22 @@ SLACK = 1.0 + 1e-12
 HEAD, STRIDE = 1024, 64
 # Tables have about so many entries at most.
 LARGEST = 2**20
+
+
+def check_confidence(confidence: float, owner: str) -> None:
+    """Refuse a probability of less than a coin's, which is a risk in the wrong place.
+
+    Raises
+    ------
+    ValueError
+        If `confidence` lies below 0.5.
+    """
+    if confidence < 0.5:
+        raise ValueError(
+            f"The 'confidence' parameter of {owner} must be at least 0.5, got {shown(confidence)}: it is the "
+            f"probability that what is certified holds. For a risk of {shown(confidence)} give "
+            f"confidence={float(1.0 - confidence):g}."
+        )
 
 
 def check_target(max_error: float, risk: float, name: str = "max_error") -> None:

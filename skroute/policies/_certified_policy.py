@@ -20,6 +20,7 @@ from skroute._validation import (
 )
 from skroute._warn_caller import warn_caller
 from skroute.exceptions import UncertifiedClassWarning
+from skroute.policies._binomial import check_confidence
 from skroute.policies._certificates import Certificates, read_records
 from skroute.policies._statements import GatedRows, state_error, state_nothing, state_recall
 from skroute.routing._base_policy import BasePolicy
@@ -53,7 +54,7 @@ class CertifiedPolicy(BasePolicy):
         Least share, in (0, 1), of a class's rows that are watched or auto-routed to it. Needs the watch order "before"
         or "flag". Entries are parameters, ``min_recall__<class>``.
     confidence : float, default=0.90
-        Probability, in (0, 1), with which each statement holds.
+        Probability, in [0.5, 1), with which each statement holds.
     joint : bool, default=False
         Whether all statements are to hold at once with that probability.
     thresholds : dict of class to float, default=None
@@ -283,6 +284,7 @@ class CertifiedPolicy(BasePolicy):
         numbers = super()._numbers()
         owner = type(self).__name__
         _check_share(self.confidence, f"The 'confidence' parameter of {owner}")
+        check_confidence(self.confidence, owner)
         if not isinstance(self.joint, (bool, np.bool_)):
             raise ValueError(
                 f"The 'joint' parameter of {owner} must be True or False. Got {shown(self.joint)} instead."

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from skroute._validation import check_count, check_level
-from skroute.policies._binomial import check_target, fewest_rows
+from skroute.policies._binomial import check_confidence, check_target, fewest_rows
 
 __all__ = ["labels_needed"]
 
@@ -31,7 +31,7 @@ def labels_needed(
     max_error : float
         Largest share of wrong rows that is to be certified, in (0, 1).
     confidence : float, default=0.90
-        Probability with which the certificate has to hold, in (0, 1).
+        Probability with which the certificate has to hold, in [0.5, 1).
     error : float, default=0.0
         True share of wrong rows above the threshold, in [0, 1].
     power : float, default=0.8
@@ -66,6 +66,7 @@ def labels_needed(
     >>> labels_needed(0.05, error=0.05)
     inf
     """
+    check_confidence(confidence, "labels_needed")
     risk = 1.0 - confidence
     check_target(max_error, risk)
     check_count(rows, "rows", "labels_needed", least=0)

@@ -146,6 +146,7 @@ def test_shares_lie_strictly_between_zero_and_one(name, keyed, value):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
+        ({"confidence": 0.05}, r"must be at least 0\.5, got 0\.05: .* For a risk of 0\.05 give confidence=0\.95\."),
         ({"joint": "yes"}, "'joint' parameter of CertifiedPolicy must be True or False"),
         ({"joint": 1}, "'joint'"),
         ({"joint": None}, "'joint'"),
