@@ -19,7 +19,7 @@ LAYERS = [
     {"_rows", "_version"},
     {"_top_blocks", "_estimates"},
     {"exceptions", "_validation", "_tabular", "_warn_caller"},
-    {"_frames"},
+    {"_frames", "_column_doubt"},
     {"datasets"},
     {"calibration", "reliability", "routing"},
     {"policies", "monitoring", "metrics"},

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from skroute._column_doubt import doubt_columns
 from skroute._validation import require_fitted
 from skroute.calibration._one_row import MOST_SCALED, finite_row, row_in_units
-from skroute.calibration._score_kind import check_same_kind, doubt_columns, is_proba
+from skroute.calibration._score_kind import check_same_kind, is_proba
 from skroute.calibration._scores import (
     check_scores,
     check_training,
@@ -100,7 +101,9 @@ class JointCalibrator(BaseEstimator):
         if weight is not None and not weight.any():
             raise ValueError("sample_weight must be positive in at least one row, got zeros only.")
         from_proba = is_proba(values, self.kind, type(self).__name__)
-        doubt_columns(values, codes, weight, self.kind)
+        # Where the kind is told, so is the order.
+        if self.kind == "auto":
+            doubt_columns(values, codes, weight, labels)
         # A row whose true class the scoring model did not know says nothing about the scores of that class.
         known = ~np.isnan(values[np.arange(len(codes)), codes])
         filled = fill_unscored(values, from_proba)

@@ -2,23 +2,18 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from skroute._rows import PERCENT_SLACK, RANGE_TOLERANCE, ROUNDED_SUM, SUM_TOLERANCE, block_length, row_sums
 from skroute._validation import check_option
 from skroute._warn_caller import warn_caller
 from skroute.exceptions import DoubtfulScoresWarning
 
-__all__ = ["check_same_kind", "doubt_columns", "is_proba"]
+__all__ = ["check_same_kind", "is_proba"]
 
 # What scores are: to be found out from the values, probabilities, or decision values.
 KINDS = ("auto", "proba", "scores")
 # So few rows of decision values may look like probabilities by chance.
 LEAST_TELLING = 16
-# The order of the columns is doubted for certain only: from so many rows a class on, by standard errors. More rows are
-# not looked at, nor more classes.
-LEAST_ROWS, CERTAIN, ROWS_LOOKED_AT, MOST_DOUBTED = 10, 5.0, 100, 300
-LEAST_LOOKED_AT, LEAST_WEIGHT = 1000, 1e-300
 
 
 def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:
@@ -95,41 +90,3 @@ def _all_look_like_shares(scores: NDArray[np.float64]) -> bool:
         if not (within and (np.abs(row_sums(known) - whole) <= slack).all()):
             return False
     return True
-
-
-def doubt_columns(
-    scores: NDArray[np.float64], codes: NDArray[np.intp], weight: NDArray[np.float64] | None, kind: str
-) -> None:
-    """Warn where the largest scores would name the true classes, were the columns in another order.
-
-    That order must name many more of them than the columns do as they stand, and than it would by chance: models that
-    are biased towards some classes, or know nothing, have no such order. Where the kind is told, so is the order.
-    """
-    n_rows, n_classes = scores.shape
-    if kind != "auto" or n_classes > MOST_DOUBTED:
-        return
-    n_looked_at = max(ROWS_LOOKED_AT * n_classes, LEAST_LOOKED_AT)
-    if n_rows > n_looked_at:
-        # Some are enough; not every so many, which may be of one class.
-        rows = np.random.default_rng(0).choice(n_rows, n_looked_at, replace=False, shuffle=False)
-        scores, codes, weight = scores[rows], codes[rows], None if weight is None else weight[rows]
-    known = ~np.isnan(scores[np.arange(len(codes)), codes])
-    counted = np.where(known, 1.0 if weight is None else weight, 0.0)
-    # So many equally weighted rows tell as much (Kish).
-    total = counted.sum()
-    n_equal = total**2 / max(float(counted @ counted), LEAST_WEIGHT)
-    if n_equal < LEAST_ROWS * n_classes:
-        return
-    largest = np.nan_to_num(scores, nan=-np.inf).argmax(axis=1)
-    pairs = np.bincount(codes * n_classes + largest, counted / total, n_classes**2).reshape(n_classes, n_classes)
-    as_given = pairs.trace()
-    if as_given > 0.5:
-        return
-    by_chance = np.outer(pairs.sum(axis=1), pairs.sum(axis=0))
-    named, expected = (table[linear_sum_assignment(table, maximize=True)].sum() for table in (pairs, by_chance))
-    if named - max(as_given, expected) > max((1.0 - expected) / 2.0, CERTAIN / np.sqrt(n_equal)):
-        warn_caller(
-            f"The largest score names the true class in {as_given:.0%} of the rows, and in {named:.0%} with the "
-            "columns in another order. Pass classes= in the order of the columns.",
-            DoubtfulScoresWarning,
-        )

@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from skroute._column_doubt import doubt_columns
 from skroute._rows import bits_of
 from skroute._validation import check_level, require_fitted
 from skroute.calibration._apply import by_blocks, divide_rows
 from skroute.calibration._links import fit_beta
 from skroute.calibration._one_row import MOST_TEMPERED, finite_row, tempered_row
-from skroute.calibration._score_kind import check_same_kind, doubt_columns, is_proba
+from skroute.calibration._score_kind import check_same_kind, is_proba
 from skroute.calibration._scores import check_scores, check_training, score_matrix
 from skroute.calibration._softmax import blocks, pass_rows, row_max, softmax
 from skroute.calibration._summary import ABSENT, CalibrationSummary
@@ -104,7 +105,9 @@ class TemperatureCalibrator(BaseEstimator):
         floor = check_level(self.floor, "floor", type(self).__name__)
         values, codes, labels, weight = check_training(scores, y, sample_weight, classes)
         from_proba = is_proba(values, self.kind, type(self).__name__)
-        doubt_columns(values, codes, weight, self.kind)
+        # Where the kind is told, so is the order.
+        if self.kind == "auto":
+            doubt_columns(values, codes, weight, labels)
         logits = _logits(values, from_proba, floor or 0.0)
         spread = 1.0 if from_proba else max(1.0, -float(logits.min(initial=0.0, where=np.isfinite(logits))))
         # A class that was not scored has probability 0, and no product with its logit may be NaN.

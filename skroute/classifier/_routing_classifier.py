@@ -11,6 +11,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import has_fit_parameter
 
+from skroute._column_doubt import columns_are_told
 from skroute.calibration._methods import wants_proba
 from skroute.classifier._callbacks import CallbackSupportMixin, begin_fit, end_fit, with_callbacks
 from skroute.classifier._cross_fit import CalibratedModel, CrossFit, weights_of
@@ -227,7 +228,8 @@ class RoutingClassifier(PredictionsMixin, CallbackSupportMixin, ClassifierMixin,
             learn_on, proba = held, mean_proba(result.models, take(X, held))
         # A policy that searches where other rows tell it to can give exact guarantees on the rows held out.
         apart = {"reference": result.proba} if held.size and has_fit_parameter(policy, "reference") else {}
-        policy.fit(proba, y[learn_on], classes=classes, sample_weight=weights_of(weight, learn_on), **apart)
+        with columns_are_told():
+            policy.fit(proba, y[learn_on], classes=classes, sample_weight=weights_of(weight, learn_on), **apart)
         policy.hold_back(classes[result.unseen])
         # One array, which shows at a glance that the policy has the router's classes.
         policy.classes_ = classes

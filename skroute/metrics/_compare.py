@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
+from skroute._column_doubt import doubt_columns
 from skroute._frames import check_proba
 from skroute._tabular import counted
 from skroute._validation import (
@@ -103,6 +104,9 @@ def compare_policies(
         for name, policy in policies.items()
     }
     rows = _rows(tables, values, truth, weight, classes, index)
+    if rows.truth is not None:
+        known = rows.truth < len(classes)
+        doubt_columns(values[known], rows.truth[known], None if weight is None else weight[known], classes)
     if rows.truth is not None and len(rows.classes) > len(classes):
         counts = np.bincount(rows.truth)[len(classes) :].tolist()
         unknown = dict(zip(rows.classes[len(classes) :].tolist(), counts, strict=True))

@@ -9,7 +9,6 @@ from numpy.testing import assert_allclose
 from scipy.special import softmax
 
 from skroute.calibration import IdentityCalibrator, TemperatureCalibrator
-from skroute.calibration._score_kind import doubt_columns
 from skroute.exceptions import DoubtfulScoresWarning
 
 ALL = [*JOINT, TemperatureCalibrator, IdentityCalibrator]
@@ -104,53 +103,6 @@ def test_columns_in_another_order_are_doubted(calibrator, n_classes):
     assert len(caught) == 1
     with pytest.warns(DoubtfulScoresWarning):
         fit(calibrator, np.roll(proba, 1, axis=1), y, np.arange(300) % 2.0)
-
-
-def test_rows_count_by_their_weights_and_not_by_their_places():
-    proba, y = scores_of(2, 1000)
-    wrong = np.arange(1000) < 900
-    given = np.where(wrong[:, np.newaxis], proba[:, ::-1], proba)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        doubt_columns(given, y, np.where(wrong, 1e-9, 1.0), "auto")
-        # Few rows are wrong, but every so many.
-        y = np.zeros(200_000, dtype=np.intp)
-        right = np.tile([0.9, 0.1], (len(y), 1))
-        right[::1000] = [0.1, 0.9]
-        doubt_columns(right, y, None, "auto")
-    y = np.arange(200_000) % 2
-    with pytest.warns(DoubtfulScoresWarning, match="in 0% of the rows, and in 100%"):
-        doubt_columns(np.eye(2)[1 - y], y, None, "auto")
-    # Of a class that nobody scored nothing is known, and the others are looked at.
-    proba, y = scores_of(4, 400)
-    proba = np.roll(proba, 1, axis=1)
-    proba[:, 3] = np.nan
-    with pytest.warns(DoubtfulScoresWarning):
-        doubt_columns(proba, y, None, "auto")
-
-
-def test_models_that_know_nothing_or_are_biased_are_not_doubted():
-    for seed in range(400):
-        rng = np.random.default_rng(seed)
-        n_classes = int(rng.integers(2, 12))
-        n_rows = 10 * n_classes + int(rng.integers(0, 400))
-        y = rng.choice(n_classes, n_rows, p=rng.dirichlet(np.full(n_classes, rng.choice([0.2, 1.0, 10.0]))))
-        scores = rng.normal(size=(n_rows, n_classes)) + rng.normal(size=n_classes) * rng.choice([0.0, 1.0, 5.0])
-        scores[np.arange(n_rows), y] += rng.choice([0.0, 0.3, 1.0])
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            doubt_columns(scores, y, None, "auto")
-
-
-def test_rows_without_weight_or_without_a_score_are_not_looked_at():
-    proba, y = scores_of(2, 300)
-    proba[:280] = proba[:280, ::-1]
-    with pytest.warns(DoubtfulScoresWarning, match="in another order"):
-        doubt_columns(proba, y, None, "auto")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        doubt_columns(proba, y, (np.arange(300) >= 280) * 1.0, "auto")
-        doubt_columns(np.where(np.arange(300)[:, np.newaxis] < 280, np.nan, proba), y, None, "auto")
 
 
 def test_every_row_of_many_is_looked_at():
