@@ -1,8 +1,7 @@
-"""Fits that are remembered on disk: joblib's Memory, with a plain refit where something cannot be hashed."""
+"""Fits that are remembered on disk, by joblib's Memory."""
 
-import pickle
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import joblib
@@ -10,13 +9,12 @@ import numpy as np
 import scipy
 import sklearn
 from joblib.memory import MemorizedResult
-from sklearn import get_config
 
 from skroute._version import __version__
 from skroute._warn_caller import warn_caller
 from skroute.exceptions import CacheWarning
 
-__all__ = ["cached_call", "is_cached"]
+__all__ = ["VERSIONS", "cached_call", "is_cached", "warn_of_no_cache"]
 
 # Characters of somebody else's message.
 MOST_QUOTED = 120
@@ -25,11 +23,7 @@ VERSIONS = (__version__, sklearn.__version__, np.__version__, scipy.__version__)
 
 
 def cached_call(
-    memory: joblib.Memory,
-    function: Callable[..., Any],
-    hashed: dict[str, Any],
-    ignored: dict[str, Any],
-    named: Sequence[str] = (),
+    memory: joblib.Memory, function: Callable[..., Any], digest: str, arguments: dict[str, Any]
 ) -> tuple[Any, MemorizedResult | None]:
     """Call a function under a memory.
 
@@ -38,14 +32,11 @@ def cached_call(
     memory : joblib.Memory
         With a location.
     function : callable
-        A module-level function, with an argument `digest` of which it makes no use: the one that joblib looks at, so
-        that nothing is hashed twice.
-    hashed, ignored : dict
-        Its other arguments: those that its result depends on, together with scikit-learn's configuration and the
-        versions installed, and the others.
-    named : sequence of str
-        Those of the hashed arguments that may hold the user's own classes. Where they cannot be hashed, as with a class
-        defined in an interactive session, the call is not cached, with a warning.
+        A module-level function, with an argument `digest` of which it makes no use: the one that joblib looks at.
+    digest : str
+        Stands for all that the result depends on.
+    arguments : dict
+        Its other arguments.
 
     Returns
     -------
@@ -54,30 +45,25 @@ def cached_call(
     file : MemorizedResult or None
         Where it is cached; None where it is not.
     """
-    key = [hashed[name] for name in named]
-    try:
-        joblib.hash(key)
-        if b"__main__" in pickle.dumps(key):
-            # Hashed by name only: redefined in the session, it would be taken for its old self.
-            raise pickle.PicklingError("defined in __main__")
-    except Exception as error:
-        # Of what pickle says, which may quote all of the estimator.
-        reason = textwrap.shorten(str(error), MOST_QUOTED, placeholder=" ...")
-        warn_caller(
-            f"memory: the estimator or its fit parameters cannot be hashed ({reason}); fitted without the cache. "
-            "Define their classes and functions in a module that can be imported.",
-            CacheWarning,
-        )
-        return function(**hashed, **ignored), None
-    arguments = hashed | ignored
     cached = memory.cache(function, ignore=list(arguments))
-    arguments["digest"] = joblib.hash((hashed, get_config(), VERSIONS))
-    value = cached(**arguments)
+    value = cached(**arguments, digest=digest)
     # What cannot be pickled is not written, with a warning of joblib.
-    return value, cached.call_and_shelve(**arguments) if cached.check_call_in_cache(**arguments) else None
+    found = cached.check_call_in_cache(**arguments, digest=digest)
+    return value, cached.call_and_shelve(**arguments, digest=digest) if found else None
 
 
 def is_cached(file: MemorizedResult) -> bool:
     """Tell whether a cached value is still there."""
     found: bool = file.store_backend.contains_item((file.func_id, file.args_id))
     return found
+
+
+def warn_of_no_cache(reason: Exception) -> None:
+    """Say that a fit is not cached, and why."""
+    # Of what pickle says, which may quote all of the estimator.
+    short = textwrap.shorten(str(reason), MOST_QUOTED, placeholder=" ...")
+    warn_caller(
+        f"memory: the estimator, its rows or its fit parameters cannot be told from others ({short}); fitted without "
+        "the cache. Define their classes and functions in a module that can be imported.",
+        CacheWarning,
+    )

@@ -21,16 +21,15 @@ from sklearn import get_config
 from sklearn.utils.validation import check_memory
 
 from skroute._validation import shown
-from skroute.classifier._cache import cached_call, is_cached
+from skroute.classifier._cache import VERSIONS, cached_call, is_cached, warn_of_no_cache
+from skroute.classifier._contents import Contents
 from skroute.classifier._cross_fit import CalibratedModel, CrossFit, cross_fit, mean_proba_of
-from skroute.classifier._memo import Contents, Memo
+from skroute.classifier._memo import Memo
 
 __all__ = ["MEMO", "FrozenModels", "mean_proba", "remembered_cross_fit"]
 
 # Ten folds of some ten megabytes, with their models: enough for a search, and little beside the search itself.
 MEMO = Memo(max_bytes=2**28, max_entries=256)
-# Arguments of `cross_fit` that may hold classes of the user.
-NAMED = ("estimator", "calibrator", "fit_params")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +72,10 @@ class FrozenModels:
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the mean of the models' calibrated probabilities, in an array of the caller's own."""
-        seen = Contents.of((X, get_config()))
+        try:
+            seen = Contents.of((X, get_config()))
+        except pickle.PicklingError:
+            seen = None
         proba: NDArray[np.float64] | None = None if seen is None else MEMO.find(self._fit.token, seen)
         if proba is None:
             seen = None if seen is None else seen.copied()
@@ -118,21 +120,24 @@ def remembered_cross_fit(memory: Any, hashed: dict[str, Any], ignored: dict[str,
             f"Got {shown(memory)} instead."
         )
     if memory.location is None:
-        uncached: CrossFit = cross_fit(**hashed, **ignored)
-        return uncached
+        return cross_fit(**hashed, **ignored)
     place = os.path.abspath(memory.location)
     # The configuration belongs to it: with assume_finite, rows pass that would be an error without.
-    seen = Contents.of((hashed, get_config()))
-    fit: _Fit | None = None if seen is None else MEMO.find(place, seen)
+    try:
+        seen = Contents.of((hashed, get_config(), VERSIONS))
+    except pickle.PicklingError as reason:
+        warn_of_no_cache(reason)
+        return cross_fit(**hashed, **ignored)
+    fit: _Fit | None = MEMO.find(place, seen)
     if fit is not None:
         if is_cached(fit.file):
             return fit.thaw()
         MEMO.forget(fit)
     # Before the fit: a classifier may write into its rows.
-    seen = None if seen is None else seen.copied()
+    seen = seen.copied()
     result: CrossFit
-    result, file = cached_call(memory, cross_fit, hashed, ignored, NAMED)
-    if seen is None or file is None:
+    result, file = cached_call(memory, cross_fit, seen.digest(), hashed | ignored)
+    if file is None:
         return result
     try:
         rest, models = pickle.dumps(replace(result, models=[])), pickle.dumps(result.models)
