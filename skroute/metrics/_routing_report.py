@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute._tabular import Sheet, Tabular, count_text, counted, interval_text, level_text, share_text
-from skroute._validation import check_classes, check_sample_weight, counts_rows, encode_labels
+from skroute._validation import check_classes, check_level, check_sample_weight, counts_rows, encode_labels
 from skroute.metrics._truth import align_labels, read_routed
 from skroute.reliability import exact_interval
 from skroute.routing import RouteTable
@@ -114,7 +114,7 @@ def routing_report(
         it counts three times as much and is still one row, so that the interval follows the effective number of rows.
         "auto": frequencies if all weights are whole numbers, else importances.
     confidence_level : float, default=0.95
-        Of the interval of the error, in [0, 1].
+        Of the interval of the error, in [0.5, 1].
 
     Returns
     -------
@@ -139,6 +139,7 @@ def routing_report(
     >>> report
     RoutingReport(3 rows, 2 classes: 66.7% auto-routed, 50.0% of them wrong)
     """
+    check_level(confidence_level, "confidence_level", "routing_report", low=0.5)
     y_true = read_routed(y_true, routes)
     labels = (
         np.unique(np.concatenate(align_labels(y_true, routes.label))) if classes is None else check_classes(classes)

@@ -2,6 +2,8 @@
 
 import math
 from functools import lru_cache
+from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +13,7 @@ from skroute._validation import percent_hint, shown
 
 __all__ = [
     "check_confidence",
+    "check_share",
     "check_target",
     "fewest_rows",
     "most_errors",
@@ -31,20 +34,27 @@ HEAD, STRIDE = 1024, 64
 LARGEST = 2**20
 
 
-def check_confidence(confidence: float, owner: str) -> None:
-    """Refuse a probability of less than a coin's, which is a risk in the wrong place.
+def check_share(value: Any, name: str) -> float:
+    """Return a number strictly between 0 and 1."""
+    is_number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+    if not is_number or not 0.0 < float(value) < 1.0:
+        raise ValueError(
+            f"{name} must be a number strictly between 0 and 1. Got {shown(value)} instead.{percent_hint(value)}"
+        )
+    return float(value)
 
-    Raises
-    ------
-    ValueError
-        If `confidence` lies below 0.5.
-    """
+
+def check_confidence(value: Any, name: str) -> float:
+    """Return the probability with which something is certified: no less than a coin's, which were a risk misplaced."""
+    confidence = check_share(value, name)
     if confidence < 0.5:
         raise ValueError(
-            f"The 'confidence' parameter of {owner} must be at least 0.5, got {shown(confidence)}: it is the "
-            f"probability that what is certified holds. For a risk of {shown(confidence)} give "
-            f"confidence={float(1.0 - confidence):g}."
+            f"{name} must be at least 0.5, got {confidence:g}: it is the probability that what is certified holds. "
+            f"For a risk of {confidence:g} give {1.0 - confidence:g}."
         )
+    if 1.0 - confidence < LEAST_RISK:
+        raise ValueError(f"{name} must be at most 1 - {LEAST_RISK:g}, got {confidence!r}.")
+    return confidence
 
 
 def check_target(max_error: float, risk: float, name: str = "max_error") -> None:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -15,12 +14,11 @@ from skroute._validation import (
     counts_rows,
     label_positions,
     listed,
-    percent_hint,
     shown,
 )
 from skroute._warn_caller import warn_caller
 from skroute.exceptions import UncertifiedClassWarning
-from skroute.policies._binomial import check_confidence
+from skroute.policies._binomial import check_confidence, check_share
 from skroute.policies._certificates import Certificates, read_records
 from skroute.policies._statements import GatedRows, state_error, state_nothing, state_recall
 from skroute.routing._base_policy import BasePolicy
@@ -32,6 +30,8 @@ from skroute.routing._policy_numbers import GATES
 __all__ = ["CertifiedPolicy"]
 
 REST = "*"
+# More than half wrong is an accuracy in the wrong place.
+MOST_ERROR = 0.5
 # The numbers in force, as JSON names them.
 LEARNED = ("thresholds", "watch", *GATES)
 
@@ -47,7 +47,7 @@ class CertifiedPolicy(BasePolicy):
     Parameters
     ----------
     max_error : float or dict of class to float, default=0.05
-        Largest share, in (0, 1), of wrong rows among those auto-routed to a class. In a dict, the key ``"*"`` stands
+        Largest share, in (0, 0.5], of wrong rows among those auto-routed to a class. In a dict, the key ``"*"`` stands
         for the classes not named, which are never auto-routed without it. Entries are parameters,
         ``max_error__<class>``.
     min_recall : dict of class to float, default=None
@@ -66,11 +66,11 @@ class CertifiedPolicy(BasePolicy):
     escalate_entropy : float or None, default=0.80
         Normalised entropy, in [0, 1], from which a row that is not automatic escalates. None: no row does.
     watch : dict of class to float, default=None
-        Watch levels that are given, in [0, 1].
+        Watch levels that are given, in [0, 1]: they are kept, whatever `min_recall` asks for.
     watch_order : {"before", "after", "flag", "top"}, default="before"
         When watches are looked at, as in `RoutePolicy`.
     candidates : float, default=None
-        Probability, between 0 and 1, with which `candidate_sets` shall hold the true class, as in `RoutePolicy`.
+        Probability, in [0.5, 1), with which `candidate_sets` shall hold the true class, as in `RoutePolicy`.
     candidates_by_class : bool, default=False
         Whether that shall hold within every true class.
 
@@ -207,7 +207,7 @@ class CertifiedPolicy(BasePolicy):
         known = labels.tolist()
         asked = [label for label in known if label in max_error and label not in given_thresholds]
         watched = [label for label in min_recall if label not in given_watch]
-        risk = (1.0 - self.confidence) / (max(len(asked) + len(watched), 1) if self.joint else 1)
+        risk = (1.0 - float(self.confidence)) / (max(len(asked) + len(watched), 1) if self.joint else 1)
 
         records, watch = [], dict(given_watch)
         for label, target in min_recall.items():
@@ -283,8 +283,7 @@ class CertifiedPolicy(BasePolicy):
     def _numbers(self) -> dict[str, Any]:
         numbers = super()._numbers()
         owner = type(self).__name__
-        _check_share(self.confidence, f"The 'confidence' parameter of {owner}")
-        check_confidence(self.confidence, owner)
+        check_confidence(self.confidence, f"The 'confidence' parameter of {owner}")
         if not isinstance(self.joint, (bool, np.bool_)):
             raise ValueError(
                 f"The 'joint' parameter of {owner} must be True or False. Got {shown(self.joint)} instead."
@@ -293,9 +292,9 @@ class CertifiedPolicy(BasePolicy):
             targets = getattr(self, name)
             if isinstance(targets, Mapping):
                 for label, target in targets.items():
-                    _check_share(target, f"The '{name}[{label!r}]' parameter of {owner}")
+                    _check_target(target, name, f"The '{name}[{label!r}]' parameter of {owner}")
             elif name == "max_error":
-                _check_share(targets, f"The 'max_error' parameter of {owner}")
+                _check_target(targets, name, f"The 'max_error' parameter of {owner}")
             elif targets is not None:
                 raise ValueError(
                     f"The 'min_recall' parameter of {owner} must be a dict of class to value or None, "
@@ -327,11 +326,21 @@ class CertifiedPolicy(BasePolicy):
         )
 
     def _warn(self) -> None:
+        for target, level in (("max_error", self.thresholds), ("min_recall", self.watch)):
+            targets, given = getattr(self, target), {str(label) for label in level or {}}
+            both = [label for label in (targets if isinstance(targets, Mapping) else {}) if str(label) in given]
+            if both:
+                name = "thresholds" if target == "max_error" else "watch"
+                warn_caller(
+                    f"{target} and {name} both name {listed(map(repr, both))}: the level that is given holds, and "
+                    "nothing is guaranteed of it. Leave one of the two out.",
+                    UncertifiedClassWarning,
+                )
         reasons, blocked = self.certificates_.short_reasons(), self.certificates_.blocked_by()
         if blocked:
             consequence = (
                 "While everything is watched, no row is left for other classes. Give "
-                f"{listed(blocked)} a level in watch=, or leave min_recall to classes with more rows."
+                f"{listed(blocked)} a level in watch= instead of min_recall, which is for classes with more rows."
             )
         else:
             consequence = (
@@ -360,7 +369,7 @@ class CertifiedPolicy(BasePolicy):
             raise ValueError(
                 f"data['learned'] of {type(self).__name__} must hold {', '.join(names)}; got {listed(learned)}."
             )
-        _check_share(learned["confidence"], "data['learned']['confidence']")
+        check_confidence(learned["confidence"], "data['learned']['confidence']")
         given = RoutePolicy(**{name: learned[name] for name in LEARNED})
         numbers = given._numbers()
         found, watch = given._by_class("thresholds", classes), given._by_class("watch", classes)
@@ -380,9 +389,10 @@ class CertifiedPolicy(BasePolicy):
         self.certificates_ = certificates
 
 
-def _check_share(value: Any, name: str) -> None:
-    is_number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
-    if not is_number or not 0.0 < float(value) < 1.0:
+def _check_target(value: Any, name: str, words: str) -> None:
+    share = check_share(value, words)
+    if name == "max_error" and share > MOST_ERROR:
         raise ValueError(
-            f"{name} must be a number strictly between 0 and 1. Got {shown(value)} instead.{percent_hint(value)}"
+            f"{words} must be at most {MOST_ERROR:g}, got {share:g}: it is the share of wrong rows. For {share:.3g} of "
+            f"the rows right give {1.0 - share:.3g}."
         )

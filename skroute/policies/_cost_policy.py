@@ -66,7 +66,7 @@ class CostPolicy(BasePolicy):
         ones and no `y`; or what it costs for its label in `y`. The rule "bayes" always decides by probabilities;
         "labels" then only changes `expected_cost_`.
     candidates : float, default=None
-        Probability, between 0 and 1, with which `candidate_sets` shall hold the true class, as in `RoutePolicy`.
+        Probability, in [0.5, 1), with which `candidate_sets` shall hold the true class, as in `RoutePolicy`.
     candidates_by_class : bool, default=False
         Whether that shall hold within every true class.
 

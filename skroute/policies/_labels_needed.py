@@ -66,8 +66,7 @@ def labels_needed(
     >>> labels_needed(0.05, error=0.05)
     inf
     """
-    check_confidence(confidence, "labels_needed")
-    risk = 1.0 - confidence
+    risk = 1.0 - check_confidence(confidence, "The 'confidence' parameter of labels_needed")
     check_target(max_error, risk)
     check_count(rows, "rows", "labels_needed", least=0)
     check_level(error, "error", "labels_needed")

@@ -74,7 +74,7 @@ def reliability_table(
     min_count : int, default=50
         Rows of positive weight under which the verdict on a bin is "insufficient".
     confidence_level : float, default=0.95
-        Level of the intervals, in [0, 1].
+        Level of the intervals, in [0.5, 1].
     tolerance : float, default=0.05
         Gap, in [0, 1], that is accepted however certain it is.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -140,7 +140,7 @@ def reliability_table(
     bins = read_edges(n_bins, OWNER)
     settings: dict[str, Any] = {
         "min_count": check_count(min_count, "min_count", OWNER),
-        "confidence_level": check_level(confidence_level, "confidence_level", OWNER),
+        "confidence_level": check_level(confidence_level, "confidence_level", OWNER, low=0.5),
         "tolerance": check_level(tolerance, "tolerance", OWNER),
     }
     edges = (uniform_edges(bins) if strategy == "uniform" else None) if isinstance(bins, int) else bins

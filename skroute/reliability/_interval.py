@@ -26,7 +26,7 @@ def exact_interval(
     n : array-like
         Number of trials; arrays of any shapes that broadcast against `successes`.
     confidence_level : float, default=0.95
-        Least probability that the interval covers the true proportion, in [0, 1].
+        Least probability that the interval covers the true proportion, in [0.5, 1].
 
     Returns
     -------
@@ -50,7 +50,7 @@ def exact_interval(
     >>> print(f"{low:.3f} to {high:.3f}")
     0.462 to 0.578
     """
-    check_level(confidence_level, "confidence_level", "exact_interval")
+    check_level(confidence_level, "confidence_level", "exact_interval", low=0.5)
     hits, trials = np.broadcast_arrays(_numbers(successes, "successes"), _numbers(n, "n"))
     bad = (hits < 0) | (hits > trials)
     if bad.any():

@@ -222,11 +222,11 @@ def _needed(coverage: float, rows: float) -> float:
 
 
 def check_coverage(value: Any, name: str, owner: str) -> float:
-    """Return a parameter that must lie between 0 and 1, without the ends."""
-    if _is_number(value) and 0.0 < float(value) < 1.0:
+    """Return a parameter that must lie in [0.5, 1): sets that hold the true class less often are a risk misplaced."""
+    if _is_number(value) and 0.5 <= float(value) < 1.0:
         return float(value)
     raise ValueError(
-        f"The {name!r} parameter of {owner} must be a number between 0 and 1. Got {shown(value)} instead."
+        f"The {name!r} parameter of {owner} must be a number in [0.5, 1). Got {shown(value)} instead."
         f"{percent_hint(value)}"
     )
 

@@ -44,7 +44,7 @@ class RoutePolicy(BasePolicy):
         that are not automatic are watched. "flag": watches are reported and change no route. "top": as "after", but
         only a watch for the top class counts.
     candidates : float, default=None
-        Probability, between 0 and 1, with which `candidate_sets` shall hold the true class: of all rows, and of those
+        Probability, in [0.5, 1), with which `candidate_sets` shall hold the true class: of all rows, and of those
         that are not automatic. It is learned from the labels in `fit`. None: no sets.
     candidates_by_class : bool, default=False
         Whether that shall hold within every true class; a class of n rows needs (n + 1) `candidates` <= n.

@@ -114,6 +114,7 @@ def test_classes_name_and_order_the_rows(routed):
         ({"sample_weight": -np.ones(400)}, "not negative"),
         ({"sample_weight": np.zeros(400)}, "positive in at least one row"),
         ({"confidence_level": 1.5}, "confidence_level"),
+        ({"confidence_level": 0.05}, "'confidence_level' parameter of routing_report"),
     ],
 )
 def test_bad_input_is_named(routed, change, message):

@@ -146,7 +146,13 @@ def test_shares_lie_strictly_between_zero_and_one(name, keyed, value):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"confidence": 0.05}, r"must be at least 0\.5, got 0\.05: .* For a risk of 0\.05 give confidence=0\.95\."),
+        ({"confidence": 0.05}, r"must be at least 0\.5, got 0\.05: .* For a risk of 0\.05 give 0\.95\."),
+        (
+            {"max_error": 0.95},
+            r"must be at most 0\.5, got 0\.95: it is the share .* For 0\.95 .* give 0\.05",
+        ),
+        ({"max_error": {"vpn": 0.95}}, r"'max_error\['vpn'\]' parameter .* at most 0\.5"),
+        ({"confidence": 1 - 1e-13}, "must be at most 1 - 1e-12"),
         ({"joint": "yes"}, "'joint' parameter of CertifiedPolicy must be True or False"),
         ({"joint": 1}, "'joint'"),
         ({"joint": None}, "'joint'"),

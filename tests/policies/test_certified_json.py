@@ -109,6 +109,7 @@ def test_what_was_learned_must_be_whole(name):
         ({"margin": 30}, "'margin'"),
         ({"watch_order": "last"}, "'watch_order'"),
         ({"confidence": 1}, "'confidence'"),
+        ({"confidence": 0.3}, "'confidence'.*at least 0.5"),
         ({"confidence": "inf"}, "'confidence'"),
         ({"certificates": None}, r"data\['learned'\]\['certificates'\] must be a list of dicts"),
         ({"certificates": {}}, "must be a list of dicts"),

@@ -50,7 +50,9 @@ def test_too_few_rows_for_a_level_watch_everything_and_are_named_first():
 
 
 def test_given_watches_win_and_say_so():
-    policy = quietly(CertifiedPolicy(0.1, min_recall={"attack": 0.9}, watch={"attack": 0.25, "vpn": 0.5}), *draw())
+    policy = CertifiedPolicy(0.3, min_recall={"attack": 0.9}, watch={"attack": 0.25, "vpn": 0.5})
+    with pytest.warns(UncertifiedClassWarning, match="min_recall and watch both name 'attack': the level"):
+        policy.fit(*draw())
     assert policy.watch_ == {"attack": 0.25, "vpn": 0.5}
     record = policy.certificates_.of("attack", "recall")
     assert (record["status"], record["threshold"], record["guarantee"]) == ("given", 0.25, "none")

@@ -66,8 +66,13 @@ def test_close_to_the_target_it_is_many():
     ("arguments", "message"),
     [
         ({"max_error": 0.0}, "max_error must lie in"),
-        ({"max_error": 0.1, "confidence": 1.0}, "risk must lie in"),
-        ({"max_error": 0.1, "confidence": 0.05}, "'confidence' parameter of labels_needed .* give confidence=0.95"),
+        (
+            {"max_error": 0.1, "confidence": 1.0},
+            "'confidence' parameter of labels_needed must be a number strictly between",
+        ),
+        ({"max_error": 0.1, "confidence": 0.05}, "'confidence' parameter of labels_needed .* give 0.95"),
+        ({"max_error": 0.1, "confidence": "0.9"}, "'confidence' parameter of labels_needed must be a number strictly"),
+        ({"max_error": 0.1, "confidence": 90}, "90% is 0.9"),
         ({"max_error": 0.1, "error": -0.1}, "'error' parameter of labels_needed"),
         ({"max_error": 0.1, "power": 1.5}, "'power' parameter of labels_needed"),
         ({"max_error": 0.1, "rows": -1}, "'rows' parameter of labels_needed"),
