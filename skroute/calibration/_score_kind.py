@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._rows import PERCENT_SLACK, RANGE_TOLERANCE, ROUNDED_SUM, SUM_TOLERANCE, block_length, row_sums
+from skroute._rows import PERCENT_SLACK, RANGE_TOLERANCE, ROUNDED_SUM, SUM_SLACK, block_length, row_sums
 from skroute._validation import check_option
 from skroute._warn_caller import warn_caller
 from skroute.exceptions import DoubtfulScoresWarning
@@ -31,7 +31,7 @@ def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:
     if known.ndim == 1 or not positive:
         return inside
     sums = row_sums(known)
-    if inside and (np.abs(sums - 1.0) <= SUM_TOLERANCE).all():
+    if inside and (np.abs(sums - 1.0) <= SUM_SLACK).all():
         return True
     whole, slack = (1.0, ROUNDED_SUM) if inside else (100.0, PERCENT_SLACK)
     off = np.abs(sums - whole)
@@ -68,10 +68,10 @@ def check_same_kind(scores: NDArray[np.float64], from_proba: bool, owner: str, r
     else:
         least, most = np.fmin.reduce(scores, axis=None, initial=0.0), np.fmax.reduce(scores, axis=None, initial=0.0)
     # No less than a sum may be off by: what is nearer is rounding, and no other kind of score.
-    if least < -SUM_TOLERANCE or most > 1.0 + SUM_TOLERANCE:
+    if least < -SUM_SLACK or most > 1.0 + SUM_SLACK:
         raise ValueError(
             f"scores must be probabilities in [0, 1], as those that {owner} was fitted on, got "
-            f"{least if least < -SUM_TOLERANCE else most:.6g}. Divide percentages by 100; decision values take a "
+            f"{least if least < -SUM_SLACK else most:.6g}. Divide percentages by 100; decision values take a "
             "calibrator that was fitted on such."
         )
 
@@ -81,7 +81,7 @@ def _all_look_like_shares(scores: NDArray[np.float64]) -> bool:
     if len(scores) < LEAST_TELLING:
         return False
     in_percent = np.fmax.reduce(scores[:LEAST_TELLING], axis=None) > 1.0 + RANGE_TOLERANCE
-    whole, slack = (100.0, PERCENT_SLACK) if in_percent else (1.0, SUM_TOLERANCE)
+    whole, slack = (100.0, PERCENT_SLACK) if in_percent else (1.0, SUM_SLACK)
     # Decision values are told by the first block as a rule.
     size = block_length(scores.shape[1])
     for start in range(0, len(scores), size):

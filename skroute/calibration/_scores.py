@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skroute._frames import as_spelled, column_names, in_class_order
-from skroute._rows import SUM_TOLERANCE
+from skroute._rows import SUM_SLACK
 from skroute._validation import (
     check_classes,
     check_sample_weight,
@@ -168,7 +168,7 @@ def fill_unscored(scores: NDArray[np.float64], from_proba: bool | None = None) -
     least = np.nanmin(scores, axis=1, keepdims=True)
     if from_proba is None:
         total = np.nansum(scores, axis=1, keepdims=True)
-        least = np.where((least >= 0.0) & (np.abs(total - 1.0) <= SUM_TOLERANCE), 0.0, least)
+        least = np.where((least >= 0.0) & (np.abs(total - 1.0) <= SUM_SLACK), 0.0, least)
     elif from_proba:
         least = np.zeros_like(least)
     return np.where(unscored, least, scores)

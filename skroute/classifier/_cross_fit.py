@@ -99,7 +99,7 @@ class CrossFit:
     reliability: ReliabilityTable
     """How far these probabilities can be trusted."""
     folds: NDArray[np.intp]
-    """Rows of each fold that have a weight, and in how many of them the true class had the largest probability; shape
+    """Rows of each fold that have a weight, and in how many of them the true class had the largest score; shape
     (2, n_folds)."""
 
 
@@ -164,7 +164,8 @@ def cross_fit(
     reliability = reliability_table(y[rows], proba, classes=classes, sample_weight=row_weight)
     features = {name: getattr(models[0].estimator, name) for name in FEATURES if hasattr(models[0].estimator, name)}
     counted = np.ones(len(rows), dtype=np.bool_) if row_weight is None else row_weight > 0.0
-    right = counted & (proba.argmax(axis=1) == codes[rows])
+    # As the classifier has it: a calibrator that lacks a class in some fold is no fault of the rows.
+    right = counted & (np.nan_to_num(row_scores, nan=-np.inf).argmax(axis=1) == codes[rows])
     of_folds = np.stack([np.bincount(fold_of[part], minlength=len(tested)) for part in (counted, right)])
     return CrossFit(models, features, rows, proba, unseen, reliability, of_folds)
 

@@ -19,7 +19,7 @@ from skroute.classifier._inputs import check_data, check_parameters, encode_targ
 from skroute.classifier._predictions import PredictionsMixin
 from skroute.classifier._remembered import FrozenModels, mean_proba, remembered_cross_fit
 from skroute.classifier._response import take, take_params
-from skroute.classifier._splits import StratifiedFolds, make_splits, split_holdout
+from skroute.classifier._splits import are_blocks, make_splits, split_holdout
 from skroute.classifier._warnings import warn_of_rare_classes, warn_of_unlike_folds
 from skroute.routing import RoutePolicy
 
@@ -221,7 +221,7 @@ class RoutingClassifier(PredictionsMixin, CallbackSupportMixin, ClassifierMixin,
             ignored={"n_jobs": self.n_jobs, "context": context, "owner": None if context is None else self},
         )
         warn_of_rare_classes(classes, codes, result.unseen, len(splits))
-        if isinstance(splits, StratifiedFolds):
+        if are_blocks(splits):
             warn_of_unlike_folds(*result.folds)
         learn_on, proba = rows[result.rows], result.proba
         if held.size:

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 
 from skroute._validation import check_count, shown
 
-__all__ = ["DEFAULT_FOLDS", "StratifiedFolds", "make_splits", "split_holdout"]
+__all__ = ["DEFAULT_FOLDS", "StratifiedFolds", "are_blocks", "make_splits", "split_holdout"]
 
 DEFAULT_FOLDS = 5
 
@@ -91,6 +91,11 @@ def make_splits(
     splits = [(_as_rows(train, len(y)), _as_rows(test, len(y))) for train, test in given]
     _check_splits(splits, cv, y, partition=partition)
     return splits
+
+
+def are_blocks(splits: list[Split] | StratifiedFolds) -> bool:
+    """Tell whether folds are blocks of the rows in the order given: of all rows, or of those of each class."""
+    return isinstance(splits, StratifiedFolds) or all((np.diff(test) == 1).all() for _, test in splits)
 
 
 def _check_splits(splits: list[Split], cv: Any, y: NDArray[Any], *, partition: bool) -> None:

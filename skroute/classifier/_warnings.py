@@ -13,8 +13,9 @@ from skroute.exceptions import RareClassWarning, UnlikeFoldsWarning
 
 __all__ = ["warn_of_lost_weights", "warn_of_rare_classes", "warn_of_unlike_folds"]
 
-# Folds differ where their accuracies lie so far apart, and so seldom do by chance.
-LEAST_APART, BY_CHANCE = 0.05, 1e-6
+# Folds differ where their accuracies lie so far apart, and so seldom do by chance: told where so many right and wrong
+# rows are expected of each, since the test is of large numbers.
+LEAST_APART, BY_CHANCE, LEAST_EXPECTED = 0.05, 1e-6, 5.0
 
 
 def warn_of_rare_classes(
@@ -50,11 +51,12 @@ def warn_of_unlike_folds(n_rows: NDArray[np.intp], n_right: NDArray[np.intp]) ->
     Parameters
     ----------
     n_rows, n_right : ndarray of shape (n_folds,)
-        Rows of each fold, and those whose true class had the largest probability.
+        Rows of each fold, and those whose true class had the largest score.
     """
-    if not n_rows.all():
+    overall = n_right.sum() / max(n_rows.sum(), 1)
+    if n_rows.min() * min(overall, 1.0 - overall) < LEAST_EXPECTED:
         return
-    accuracy, overall = n_right / n_rows, n_right.sum() / n_rows.sum()
+    accuracy = n_right / n_rows
     low, high = int(accuracy.argmin()), int(accuracy.argmax())
     if accuracy[high] - accuracy[low] < LEAST_APART:
         return

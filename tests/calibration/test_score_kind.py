@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from scipy.special import softmax
 
 from skroute.calibration import IdentityCalibrator, TemperatureCalibrator
+from skroute.calibration._score_kind import is_proba
 from skroute.exceptions import DoubtfulScoresWarning
 
 ALL = [*JOINT, TemperatureCalibrator, IdentityCalibrator]
@@ -125,3 +126,12 @@ def test_infinite_scores_are_named_before_their_kind(floor):
     many[0, 0], many[-1, 0] = 50.0, np.inf
     with pytest.raises(ValueError, match="finite; row 99999"):
         fitted.predict_proba(many)
+
+
+@pytest.mark.parametrize(
+    "row", [[0.3, 0.3, 0.395], [0.3, 0.3, 0.405], [0.5, 0.495], [0.5, 0.505], [0.201] * 5, [0.199] * 5]
+)
+def test_rows_that_rounding_puts_at_the_edge_of_the_tolerance_are_probabilities(row):
+    """Each sum is off by .005 of one, but for the last bit, which depends on the order of adding up."""
+    assert is_proba(np.array([row] * 20), "auto", "Calibrator")
+    assert is_proba(np.array([row] * 21)[:, ::-1], "auto", "Calibrator")

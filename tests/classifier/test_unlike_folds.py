@@ -11,7 +11,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from skroute import RoutingClassifier
 from skroute.classifier import _warnings
 from skroute.classifier._warnings import warn_of_unlike_folds
-from skroute.exceptions import UnlikeFoldsWarning
+from skroute.exceptions import RareClassWarning, UnlikeFoldsWarning
 
 
 def sorted_by_source(n_rows=2000, seed=0):
@@ -27,7 +27,8 @@ def test_the_default_folds_of_sorted_rows_are_named(tmp_path):
     X, y = sorted_by_source()
     match = r"in 0\.[56]\d of the rows of fold [345] of 5, in 0\.9\d of fold [12]: .*shuffle=True"
     remembered = {"memory": str(tmp_path)}
-    for params in ({}, {"cv": 5}, {"cv": StratifiedKFold(5)}, {"ensemble": True}, remembered, remembered):
+    folds = [StratifiedKFold(5), KFold(5), list(KFold(5).split(X))]
+    for params in ({}, {"cv": 5}, *({"cv": cv} for cv in folds), {"ensemble": True}, remembered, remembered):
         with pytest.warns(UnlikeFoldsWarning, match=match) as caught:
             RoutingClassifier(LogisticRegression(), **params).fit(X, y)
         assert len(caught) == 1
@@ -48,8 +49,30 @@ def test_other_folds_and_shuffled_rows_are_not():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         RoutingClassifier(LogisticRegression(), cv=StratifiedKFold(5, shuffle=True, random_state=0)).fit(X, y)
-        RoutingClassifier(LogisticRegression(), cv=KFold(4)).fit(X, y)
+        RoutingClassifier(LogisticRegression(), cv=KFold(4, shuffle=True, random_state=0)).fit(X, y)
         RoutingClassifier(LogisticRegression()).fit(X[order], y[order])
+
+
+@pytest.mark.parametrize(("n_folds", "n_rows", "accuracy"), [(100, 20, 0.9995), (100, 40, 0.9995), (200, 20, 0.9997)])
+def test_many_small_folds_with_few_errors_are_never_named(n_folds, n_rows, accuracy):
+    rng = np.random.default_rng(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(4000):
+            warn_of_unlike_folds(np.full(n_folds, n_rows), rng.binomial(n_rows, accuracy, n_folds))
+
+
+@pytest.mark.parametrize("seed", [8, 20, 33, 46, 58])
+def test_what_calibrators_of_few_rows_do_is_no_fault_of_the_rows(seed):
+    """The calibrated top class of a whole fold is another here; that of the classifier is not."""
+    rng = np.random.default_rng(seed)
+    y = rng.choice(3, 60, p=rng.dirichlet(np.full(3, 0.5)))
+    X = rng.normal(size=(60, 4))
+    X[np.arange(60), y] += rng.choice([0, 1, 3, 6])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UnlikeFoldsWarning)
+        warnings.simplefilter("ignore", RareClassWarning)
+        RoutingClassifier(LogisticRegression(), method="sigmoid", cv=2).fit(X, y, rng.choice([0, 1, 3, 0.2], 60))
 
 
 @pytest.mark.parametrize("accuracy", [0.0, 0.1, 0.5, 0.93, 1.0])
