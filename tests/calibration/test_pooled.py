@@ -380,3 +380,19 @@ def test_folds_must_have_one_value_a_row(n_rows):
 def test_folds_must_be_one_column():
     with pytest.raises(ValueError, match="folds must be one-dimensional"):
         fit(*draw(3), folds=np.ones((150, 2)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("n_classes", [4, 8])
+def test_rows_that_are_all_but_one_hot_are_calibrated_alike_in_any_company(n_classes, seed):
+    """Their probabilities differ in the last bits alone, by the way in which they are computed."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(n_classes, size=600)
+    logits = rng.normal(size=(600, n_classes))
+    logits[np.arange(600), y] += 1.0
+    scores = softmax(50.0 * logits, axis=1)
+    fitted = PooledCalibrator(kind="proba").fit(scores, y)
+    proba = fitted.predict_proba(scores)
+    by_row = np.vstack([fitted.predict_proba(row[np.newaxis]) for row in scores[:100]])
+    assert_allclose(by_row, proba[:100], rtol=0.0, atol=1e-8)
+    assert_allclose(fitted.predict_proba(np.asfortranarray(scores)), proba, rtol=0.0, atol=1e-8)
