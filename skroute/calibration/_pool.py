@@ -33,8 +33,8 @@ LEAST_ROWS_A_CLASS = 5
 MOST_CLASSES_BY_BOTH = 100
 # Probabilities are kept off 0 before they are normalised.
 LEAST_PROBA = 1e-12
-# The vector's probabilities are rounded to so many parts before curves are fitted to them. Those of rows that are all but
-# one-hot differ in their last bits, by the way in which they are computed: no curve must rise between them.
+# To so many parts the probabilities of the vector are rounded before curves are fitted to them. Those of rows that are
+# all but one-hot differ in their last bits, by the way in which they are computed: no curve must rise between them.
 PARTS = 2.0**26
 # Rows that the table of the curves is made for: more make it no quicker.
 TABLE_ROWS = 2**13
