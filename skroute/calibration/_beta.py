@@ -18,6 +18,8 @@ MAX_STEPS = 100
 # Rows from which neighbours are merged to find a start, and how many of them; and the weight up to which: beside more,
 # the ridge is lost in rounding, and steps from where all rows are saturated lead nowhere.
 MANY_ROWS, NEIGHBOURS, MOST_WEIGHT = 2**11, 2**4, 1e9
+# Of a matrix's trace, what stands out from its rounding.
+SOLVABLE = 1e-14
 # Probabilities closer than this to 0 or 1 count as this far from them, so that their logarithms are finite.
 LEAST_PROBA = 1e-12
 IDENTITY = np.array([1.0, 1.0, 0.0])
@@ -212,7 +214,10 @@ def _fit_columns(rows: _Rows, free: list[int]) -> NDArray[np.float64]:
         gradient = design.T @ residual + RIDGE * (parameters - IDENTITY)[free]
         curvature = total * of_class * of_others
         step = np.zeros(3)
-        step[free] = np.linalg.solve((design * curvature[:, None]).T @ design + RIDGE * np.eye(len(free)), gradient)
+        hessian = (design * curvature[:, None]).T @ design
+        # Of weights so large that the ridge is lost in the rounding of sums, only as much as can be solved for.
+        hessian += max(RIDGE, SOLVABLE * hessian.trace()) * np.eye(len(free))
+        step[free] = np.linalg.solve(hessian, gradient)
         decrease = float(gradient @ step[free])
         length = 1.0
         # The slack is what rounding may add to a sum: near the optimum, full steps must pass.

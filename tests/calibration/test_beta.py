@@ -260,3 +260,12 @@ def test_many_rows_have_the_optimum_that_a_general_search_finds():
     fitted = BetaCalibrator().fit(scores, y)
     best = minimize(loss, [1.0, 1.0, 0.0], method="BFGS", options={"gtol": 1e-8})
     assert loss(np.array([fitted.a_, fitted.b_, fitted.c_])) <= best.fun * (1.0 + 1e-12)
+
+
+@pytest.mark.parametrize("weight", [[1e15, 1, 1], [1e17, 1, 1], [1e20, 1, 1], [1, 1e20, 1e-19], [1e20] * 3])
+def test_weights_of_any_size_are_fitted(weight):
+    found = BetaCalibrator().fit([0.2, 0.7, 0.4], [0, 1, 1], weight)
+    proba = found.predict([0.2, 0.4, 0.7])
+    assert np.isfinite(proba).all()
+    assert (np.diff(proba) >= 0.0).all()
+    assert BetaCalibrator().fit([0.2], [1], [1e20]).predict([0.2])[0] > 0.99
