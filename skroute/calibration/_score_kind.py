@@ -38,13 +38,16 @@ def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:
     if (off <= slack).mean() > 0.5:
         row = off.argmax()
         if inside:
+            beside = ", beside NaN" if np.isnan(scores[row]).any() else ""
             looks = (
-                f"probabilities whose rows do not all sum to 1: most nearly do, but row {row} sums to {sums[row]:.6g}"
+                "probabilities whose rows do not all sum to 1: most nearly do, but row "
+                f"{row} sums to {sums[row]:.6g}{beside}"
             )
         else:
             looks = "percentages: most rows sum to about 100"
+        by_sum = "each row by its sum" if not np.isnan(least) else "each row by the sum of what is not NaN"
         raise ValueError(
-            f"scores look like {looks}. Divide {'each row by its sum' if inside else 'them by 100'}; if they are "
+            f"scores look like {looks}. Divide {by_sum if inside else 'them by 100'}; if they are "
             "something else, tell the calibrator: kind='scores'."
         )
     return False

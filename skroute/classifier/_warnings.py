@@ -34,8 +34,7 @@ def warn_of_rare_classes(
     message = ""
     if rare.any():
         message += (
-            f"Classes with fewer rows than the {n_folds} folds, spread as far as they go, and measured on as few: "
-            f"{those(rare)}. "
+            f"Classes with fewer rows than the {n_folds} folds: {those(rare)}. What is said of them rests on as few. "
         )
     if unseen.any():
         message += (

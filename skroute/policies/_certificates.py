@@ -181,7 +181,7 @@ class Certificates(Tabular):
         blocked = self.blocked_by()
         if blocked:
             recalls = [self.of(label, "recall") for label in blocked]
-            return {record["label"]: record["rows_needed"] - record["rows"] for record in recalls}
+            return {record["label"]: int(record["rows_needed"] - record["rows"]) for record in recalls}
         needed: dict[Any, float] = {}
         for record in self.to_records():
             if record["kind"] != "error" or record["status"] in ("given", "no_target", "held_back"):
