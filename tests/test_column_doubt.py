@@ -2,22 +2,13 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy.special import softmax
+from calibration.joint_calibrators import scores_of
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
 from skroute import CertifiedPolicy, CostPolicy, RoutePolicy, RoutingClassifier, RoutingCosts, compare_policies
 from skroute._column_doubt import doubt_columns
 from skroute.exceptions import DoubtfulScoresWarning, SkrouteWarning
-
-
-def scores_of(n_classes, n_rows, seed=0):
-    """Draw labels, and probabilities that mostly name them."""
-    rng = np.random.default_rng(seed)
-    y = rng.integers(0, n_classes, n_rows)
-    logits = rng.normal(size=(n_rows, n_classes))
-    logits[np.arange(n_rows), y] += 4.0
-    return softmax(logits, axis=1), y
 
 
 def doubted(scores, y, weight):

@@ -326,13 +326,12 @@ class CertifiedPolicy(BasePolicy):
         )
 
     def _warn(self) -> None:
-        for target, level in (("max_error", self.thresholds), ("min_recall", self.watch)):
-            targets, given = getattr(self, target), {str(label) for label in level or {}}
+        for target, level in (("max_error", "thresholds"), ("min_recall", "watch")):
+            targets, given = getattr(self, target), {str(label) for label in getattr(self, level) or {}}
             both = [label for label in (targets if isinstance(targets, Mapping) else {}) if str(label) in given]
             if both:
-                name = "thresholds" if target == "max_error" else "watch"
                 warn_caller(
-                    f"{target} and {name} both name {listed(map(repr, both))}: the level that is given holds, and "
+                    f"{target} and {level} both name {listed(map(repr, both))}: the level that is given holds, and "
                     "nothing is guaranteed of it. Leave one of the two out.",
                     UncertifiedClassWarning,
                 )

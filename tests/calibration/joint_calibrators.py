@@ -44,3 +44,12 @@ def uniform_share(total):
 
 def fit(calibrator, scores, y, weight=None, **settings):
     return calibrator(**settings).fit(scores, y, weight, classes=np.arange(scores.shape[1]))
+
+
+def scores_of(n_classes, n_rows, seed=0):
+    """Draw labels, and probabilities that mostly name them."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, n_classes, n_rows)
+    logits = rng.normal(size=(n_rows, n_classes))
+    logits[np.arange(n_rows), y] += 4.0
+    return softmax(logits, axis=1), y

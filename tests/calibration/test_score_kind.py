@@ -4,9 +4,8 @@ import warnings
 
 import numpy as np
 import pytest
-from calibration.joint_calibrators import JOINT, draw, fit
+from calibration.joint_calibrators import JOINT, draw, fit, scores_of
 from numpy.testing import assert_allclose
-from scipy.special import softmax
 
 from skroute.calibration import IdentityCalibrator, TemperatureCalibrator
 from skroute.calibration._score_kind import is_proba
@@ -76,15 +75,6 @@ def test_probabilities_after_decision_values_are_doubted(calibrator, factor):
     with pytest.warns(DoubtfulScoresWarning) as caught:
         fitted.predict_proba(proba)
     assert len(caught) == 1
-
-
-def scores_of(n_classes, n_rows, seed=0):
-    """Draw labels, and probabilities that mostly name them."""
-    rng = np.random.default_rng(seed)
-    y = rng.integers(0, n_classes, n_rows)
-    logits = rng.normal(size=(n_rows, n_classes))
-    logits[np.arange(n_rows), y] += 4.0
-    return softmax(logits, axis=1), y
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 10])
