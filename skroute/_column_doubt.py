@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from skroute._rows import block_length
 from skroute._validation import listed
 from skroute._warn_caller import warn_caller
 from skroute.exceptions import DoubtfulScoresWarning
@@ -18,7 +19,7 @@ __all__ = ["columns_are_told", "doubt_columns"]
 # Columns are doubted for certain only: from so many rows a class on, by standard errors, and by a share of what chance
 # leaves. More rows are not looked at, nor more classes.
 LEAST_ROWS, CERTAIN, LEAST_GAIN = 10, 5.0, 0.25
-ROWS_LOOKED_AT, LEAST_LOOKED_AT, MOST_CLASSES = 50, 1000, 300
+ROWS_LOOKED_AT, LEAST_LOOKED_AT, MOST_CLASSES = 200, 1000, 300
 LEAST_WEIGHT = 1e-300
 
 TOLD: ContextVar[bool] = ContextVar("columns_are_told", default=False)
@@ -60,19 +61,17 @@ def doubt_columns(
     n_rows, n_classes = scores.shape
     if TOLD.get() or n_classes > MOST_CLASSES:
         return
-    n_looked_at = max(ROWS_LOOKED_AT * n_classes, LEAST_LOOKED_AT)
-    if n_rows > n_looked_at:
-        # Some are enough; not every so many, which may be of one class.
-        rows = np.random.default_rng(0).choice(n_rows, n_looked_at, replace=False, shuffle=False)
-        scores, codes, weight = scores[rows], codes[rows], None if weight is None else weight[rows]
-    known = ~np.isnan(scores[np.arange(len(codes)), codes])
+    # Some are enough; not every so many, which may be of one class.
+    n_looked_at = min(n_rows, max(ROWS_LOOKED_AT * n_classes, LEAST_LOOKED_AT))
+    rows = np.random.default_rng(0).choice(n_rows, n_looked_at, replace=False, shuffle=False)
+    codes, weight = codes[rows], None if weight is None else weight[rows]
+    largest, known = _largest(scores, rows, codes)
     counted = np.where(known, 1.0 if weight is None else weight, 0.0)
     # So many equally weighted rows tell as much (Kish).
     total = counted.sum()
     n_equal = total**2 / max(float(counted @ counted), LEAST_WEIGHT)
     if n_equal < LEAST_ROWS * n_classes:
         return
-    largest = np.nan_to_num(scores, nan=-np.inf).argmax(axis=1)
     pairs = np.bincount(codes * n_classes + largest, counted / total, n_classes**2).reshape(n_classes, n_classes)
     order = linear_sum_assignment(pairs, maximize=True)[1]
     everything = np.arange(n_classes)
@@ -92,6 +91,20 @@ def doubt_columns(
             "order of the columns.",
             DoubtfulScoresWarning,
         )
+
+
+def _largest(
+    scores: NDArray[np.floating], rows: NDArray[np.intp], codes: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return for some rows the column of the largest score, and whether their true class was scored."""
+    largest, known = np.empty(len(rows), dtype=np.intp), np.empty(len(rows), dtype=np.bool_)
+    size = block_length(scores.shape[1])
+    for start in range(0, len(rows), size):
+        block = slice(start, start + size)
+        part = scores[rows[block]]
+        known[block] = ~np.isnan(part[np.arange(len(part)), codes[block]])
+        largest[block] = np.nan_to_num(part, nan=-np.inf).argmax(axis=1)
+    return largest, known
 
 
 def _cycles(order: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:

@@ -33,9 +33,10 @@ LEAST_ROWS_A_CLASS = 5
 MOST_CLASSES_BY_BOTH = 100
 # Probabilities are kept off 0 before they are normalised.
 LEAST_PROBA = 1e-12
-# To so many parts the probabilities of the vector are rounded before curves are fitted to them. Those of rows that are
-# all but one-hot differ in their last bits, by the way in which they are computed: no curve must rise between them.
-PARTS = 2.0**26
+# Bits by which the probabilities of the vector are rounded before curves are fitted to them; 40 are left. Those of rows
+# that are all but one-hot differ in their last bits, by the way in which they are computed: a curve that rose between
+# them would tell a row by itself from the same row in a batch. With fewer bits left, ranks next to 1 are lost.
+ROUNDED_BITS = 12
 # Rows that the table of the curves is made for: more make it no quicker.
 TABLE_ROWS = 2**13
 # Weights under this are nobody's loss.
@@ -231,8 +232,17 @@ def _fit_curves(
         if min(of_class[k], total - of_class[k]) < LEAST_CURVE_ROWS:
             curves.append(None)
             continue
-        curves.append(_fit_curve(np.rint(proba[:, k] * PARTS) / PARTS, codes == k, given, shrinkage))
+        curves.append(_fit_curve(_rounded(proba[:, k]), codes == k, given, shrinkage))
     return curves
+
+
+def _rounded(proba: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return probabilities to some twelve digits, however small they are."""
+    # The bits of floats that are not negative, read as whole numbers, are in the same order.
+    bits = np.ascontiguousarray(proba).view(np.int64) + (1 << ROUNDED_BITS - 1)
+    bits >>= ROUNDED_BITS
+    bits <<= ROUNDED_BITS
+    return bits.view(np.float64)
 
 
 def _fit_curve(

@@ -95,7 +95,7 @@ def make_splits(
 
 def are_blocks(splits: list[Split] | StratifiedFolds) -> bool:
     """Tell whether folds are blocks of the rows in the order given: of all rows, or of those of each class."""
-    return isinstance(splits, StratifiedFolds) or all((np.diff(test) == 1).all() for _, test in splits)
+    return isinstance(splits, StratifiedFolds) or all((test[1:] == test[:-1] + 1).all() for _, test in splits)
 
 
 def _check_splits(splits: list[Split], cv: Any, y: NDArray[Any], *, partition: bool) -> None:
@@ -103,8 +103,10 @@ def _check_splits(splits: list[Split], cv: Any, y: NDArray[Any], *, partition: b
         raise ValueError(f"cv must give at least one split, got none from {cv!r}.")
     for i, split in enumerate(splits):
         for name, part in zip(("training", "test"), split, strict=True):
-            if not len(part) or part.dtype.kind not in "iu" or part.min() < 0 or part.max() >= len(y):
-                raise ValueError(f"cv must give row numbers in [0, {len(y)}); the {name} rows of split {i} are not.")
+            if part.ndim != 1 or not len(part) or part.dtype.kind not in "iu" or part.min() < 0 or part.max() >= len(y):
+                raise ValueError(
+                    f"cv must give one-dimensional row numbers in [0, {len(y)}); the {name} rows of split {i} are not."
+                )
     tested = np.concatenate([test for _, test in splits])
     if partition and not np.array_equal(np.sort(tested), np.arange(len(y))):
         raise ValueError(
@@ -115,7 +117,10 @@ def _check_splits(splits: list[Split], cv: Any, y: NDArray[Any], *, partition: b
 
 def _as_rows(part: Any, n_samples: int) -> NDArray[np.intp]:
     rows = np.asarray(part)
-    return np.flatnonzero(rows) if rows.dtype == bool and len(rows) == n_samples else rows
+    if rows.dtype == bool and len(rows) == n_samples:
+        return np.flatnonzero(rows)
+    # One that does not fit turns negative, and is refused.
+    return rows.astype(np.intp, copy=False) if rows.dtype.kind in "iu" else rows
 
 
 def _stratified(codes: NDArray[np.intp], counts: NDArray[np.intp]) -> StratifiedFolds:

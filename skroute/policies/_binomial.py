@@ -15,6 +15,7 @@ __all__ = [
     "check_confidence",
     "check_share",
     "check_target",
+    "check_target_share",
     "fewest_rows",
     "most_errors",
     "p_value",
@@ -26,6 +27,8 @@ __all__ = [
 
 # Below this a risk could no longer be told from its rounding when it is given as 1 - confidence.
 LEAST_RISK = 1e-12
+# More than half wrong is an accuracy in the wrong place.
+MOST_ERROR = 0.5
 # A tie up to rounding counts as reached, so that 1 - 0.9 serves as well as 0.1.
 SLACK = 1.0 + 1e-12
 # Entries of a table that are solved one by one; what follows is smooth enough to be solved at every STRIDE-th only.
@@ -37,11 +40,25 @@ LARGEST = 2**20
 def check_share(value: Any, name: str) -> float:
     """Return a number strictly between 0 and 1."""
     is_number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
-    if not is_number or not 0.0 < float(value) < 1.0:
+    # Compared as it is: a whole number may be too large for a float.
+    if not is_number or not 0 < value < 1 or not 0.0 < float(value) < 1.0:
         raise ValueError(
             f"{name} must be a number strictly between 0 and 1. Got {shown(value)} instead.{percent_hint(value)}"
         )
     return float(value)
+
+
+def check_target_share(value: Any, kind: str, name: str) -> float:
+    """Return a `max_error` that some number of rows can show and that leaves more rows right than wrong; or a recall."""
+    share = check_share(value, name)
+    if share < LEAST_RISK:
+        raise ValueError(f"{name} must be at least {LEAST_RISK:g}, got {share:g}: no number of rows could show less.")
+    if kind == "max_error" and share > MOST_ERROR:
+        raise ValueError(
+            f"{name} must be at most {MOST_ERROR:g}, got {share:g}: it is the share of wrong rows. For {share:.3g} of "
+            f"the rows right give {1.0 - share:.3g}."
+        )
+    return share
 
 
 def check_confidence(value: Any, name: str) -> float:

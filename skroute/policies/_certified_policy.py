@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from skroute._column_doubt import doubt_columns
 from skroute._frames import check_proba
 from skroute._validation import (
     check_classes,
@@ -18,7 +19,7 @@ from skroute._validation import (
 )
 from skroute._warn_caller import warn_caller
 from skroute.exceptions import UncertifiedClassWarning
-from skroute.policies._binomial import check_confidence, check_share
+from skroute.policies._binomial import check_confidence, check_target_share
 from skroute.policies._certificates import Certificates, read_records
 from skroute.policies._statements import GatedRows, state_error, state_nothing, state_recall
 from skroute.routing._base_policy import BasePolicy
@@ -30,8 +31,6 @@ from skroute.routing._policy_numbers import GATES
 __all__ = ["CertifiedPolicy"]
 
 REST = "*"
-# More than half wrong is an accuracy in the wrong place.
-MOST_ERROR = 0.5
 # The numbers in force, as JSON names them.
 LEARNED = ("thresholds", "watch", *GATES)
 
@@ -204,6 +203,8 @@ class CertifiedPolicy(BasePolicy):
         other = None if reference is None else check_proba(reference, classes=labels, name="reference")[0]
         if other is not None and len(other) and np.array_equal(other, values):
             raise ValueError("reference must hold other rows than proba; these are the same. Leave it out instead.")
+        if codes is not None:
+            doubt_columns(values, codes, weight, labels)
         known = labels.tolist()
         asked = [label for label in known if label in max_error and label not in given_thresholds]
         watched = [label for label in min_recall if label not in given_watch]
@@ -292,9 +293,9 @@ class CertifiedPolicy(BasePolicy):
             targets = getattr(self, name)
             if isinstance(targets, Mapping):
                 for label, target in targets.items():
-                    _check_target(target, name, f"The '{name}[{label!r}]' parameter of {owner}")
+                    check_target_share(target, name, f"The '{name}[{label!r}]' parameter of {owner}")
             elif name == "max_error":
-                _check_target(targets, name, f"The 'max_error' parameter of {owner}")
+                check_target_share(targets, name, f"The 'max_error' parameter of {owner}")
             elif targets is not None:
                 raise ValueError(
                     f"The 'min_recall' parameter of {owner} must be a dict of class to value or None, "
@@ -386,12 +387,3 @@ class CertifiedPolicy(BasePolicy):
         certificates = Certificates.from_records(records, learned["confidence"], numbers["watch_order"])
         self._install(classes, thresholds, watch, numbers)
         self.certificates_ = certificates
-
-
-def _check_target(value: Any, name: str, words: str) -> None:
-    share = check_share(value, words)
-    if name == "max_error" and share > MOST_ERROR:
-        raise ValueError(
-            f"{words} must be at most {MOST_ERROR:g}, got {share:g}: it is the share of wrong rows. For {share:.3g} of "
-            f"the rows right give {1.0 - share:.3g}."
-        )

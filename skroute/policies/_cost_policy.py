@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from skroute._column_doubt import doubt_columns
 from skroute._frames import check_proba
 from skroute._validation import (
     check_amount,
@@ -231,6 +232,8 @@ class CostPolicy(BasePolicy):
         if not weight.all():
             some = weight > 0.0
             values, weight, codes = values[some], weight[some], None if codes is None else codes[some]
+        if codes is not None:
+            doubt_columns(values, codes, weight, labels)
         counts, weight = weight, weight / weight.sum()
         number = counts.sum() if counts_rows("auto", counts, "CostPolicy") else 1.0 / (weight @ weight)
         truth = codes if self.cost_source == "labels" else None

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from skroute._validation import check_count, check_level
-from skroute.policies._binomial import check_confidence, check_target, fewest_rows
+from skroute.policies._binomial import check_confidence, check_share, check_target, fewest_rows
 
 __all__ = ["labels_needed"]
 
@@ -67,6 +67,7 @@ def labels_needed(
     inf
     """
     risk = 1.0 - check_confidence(confidence, "The 'confidence' parameter of labels_needed")
+    max_error = check_share(max_error, "The 'max_error' parameter of labels_needed")
     check_target(max_error, risk)
     check_count(rows, "rows", "labels_needed", least=0)
     check_level(error, "error", "labels_needed")

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._column_doubt import doubt_columns
 from skroute._estimates import Estimates
 from skroute._frames import as_spelled, check_proba
 from skroute._validation import (
@@ -256,8 +255,6 @@ class BasePolicy(PolicyNumbers):
         codes = None if y is None else encode_labels(y, labels)
         if codes is not None and len(codes) != len(values):
             raise ValueError(f"y must have one label a row: {len(values)} rows, got {len(codes)} labels.")
-        if codes is not None:
-            doubt_columns(values, codes, None, labels)
         return values, labels, codes
 
     def _refuse_names(self, numbers: NDArray[np.intp]) -> None:

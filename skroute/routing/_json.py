@@ -17,7 +17,8 @@ def to_json(value: Any) -> Any:
         return {str(label): to_json(level) for label, level in value.items()}
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, (Decimal, Fraction)):
+    # An item of a long double is one still.
+    if isinstance(value, (Decimal, Fraction, np.longdouble)):
         value = float(value)
     return "inf" if value == math.inf else value
 

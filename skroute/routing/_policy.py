@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
+from skroute._column_doubt import doubt_columns
 from skroute._validation import check_level, check_sample_weight, shown
 from skroute.routing._base_policy import BasePolicy
 from skroute.routing._dead_gates import warn_of_dead_gates
@@ -141,6 +142,8 @@ class RoutePolicy(BasePolicy):
         values, labels, codes = self._read(proba, y, classes)
         # Before anything is set, because a fit that fails leaves the policy as it was.
         weight = None if self.candidates is None else check_sample_weight(sample_weight, len(values))
+        if codes is not None and (sample_weight is None or weight is not None):
+            doubt_columns(values, codes, weight, labels)
         self._settle(labels)
         self._learn_candidates(values, codes, weight)
         # The defaults are meant to serve every number of classes; only a number that somebody chose is a mistake.

@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, StratifiedKFold
 
 from skroute import RoutePolicy, RoutingClassifier
-from skroute.classifier._splits import make_splits, split_holdout
+from skroute.classifier._splits import are_blocks, make_splits, split_holdout
 from skroute.exceptions import RareClassWarning
 
 CODES = np.repeat([0, 1, 2], [40, 17, 3])
@@ -185,3 +185,20 @@ def test_without_a_holdout_the_policy_sees_every_row(data):
     router = RoutingClassifier(LogisticRegression(), policy=Recording()).fit(X, y, weight)
     assert_array_equal(router.policy_.seen_[1], y)
     assert_array_equal(router.policy_.seen_[2], weight)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint64])
+def test_folds_are_blocks_where_their_rows_follow_each_other(dtype):
+    rows = np.arange(300)
+    y = rows % 2
+
+    def blocks(*tests):
+        cv = [(np.setdiff1d(rows, test), np.asarray(test, dtype=dtype)) for test in tests]
+        return are_blocks(make_splits(cv, rows, y, y, {}, partition=False))
+
+    assert blocks(rows[:100], rows[100:200])
+    assert not blocks(rows[:100:2], rows[100:200])
+    assert not blocks(rows[255::-255], rows[:10])
+    assert are_blocks(make_splits(None, rows, y, y, {}, partition=True))
+    with pytest.raises(ValueError, match=r"one-dimensional row numbers in \[0, 300\); the test rows of split 0"):
+        blocks(rows[:100].reshape(50, 2))

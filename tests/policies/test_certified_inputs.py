@@ -153,6 +153,8 @@ def test_shares_lie_strictly_between_zero_and_one(name, keyed, value):
         ),
         ({"max_error": {"vpn": 0.95}}, r"'max_error\['vpn'\]' parameter .* at most 0\.5"),
         ({"confidence": 1 - 1e-13}, "must be at most 1 - 1e-12"),
+        ({"max_error": 1e-320}, "at least 1e-12, got .*: no number of rows could show less"),
+        ({"confidence": 10**400}, "'confidence' parameter of CertifiedPolicy must be a number strictly"),
         ({"joint": "yes"}, "'joint' parameter of CertifiedPolicy must be True or False"),
         ({"joint": 1}, "'joint'"),
         ({"joint": None}, "'joint'"),

@@ -4,6 +4,7 @@ import math
 import pickle
 import warnings
 
+import numpy as np
 import pytest
 from policies.certified_helpers import CLASSES, OPEN, draw, quietly
 from sklearn.base import clone
@@ -164,3 +165,8 @@ def test_copies_decide_alike():
         assert again.decide(proba).tolist() == policy.decide(proba).tolist()
         assert str(again.certificates_) == str(policy.certificates_)
     assert not hasattr(clone(policy), "classes_")
+
+
+def test_numbers_of_any_type_are_written():
+    policy = quietly(CertifiedPolicy(np.longdouble("0.1"), confidence=np.longdouble("0.9")), *draw())
+    assert json.loads(json.dumps(policy.to_dict()))["params"]["confidence"] == pytest.approx(0.9)

@@ -65,7 +65,9 @@ def test_close_to_the_target_it_is_many():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"max_error": 0.0}, "max_error must lie in"),
+        ({"max_error": 0.0}, "'max_error' parameter of labels_needed must be a number strictly"),
+        ({"max_error": "0.1"}, "'max_error' parameter of labels_needed"),
+        ({"max_error": 10**400}, "'max_error' parameter of labels_needed"),
         (
             {"max_error": 0.1, "confidence": 1.0},
             "'confidence' parameter of labels_needed must be a number strictly between",
