@@ -49,7 +49,7 @@ def check_share(value: Any, name: str) -> float:
 
 
 def check_target_share(value: Any, kind: str, name: str) -> float:
-    """Return a `max_error` that some number of rows can show and that leaves more rows right than wrong; or a recall."""
+    """Return a recall, or a `max_error` that leaves more rows right than wrong, if some number of rows can show it."""
     share = check_share(value, name)
     if share < LEAST_RISK:
         raise ValueError(f"{name} must be at least {LEAST_RISK:g}, got {share:g}: no number of rows could show less.")
