@@ -102,8 +102,10 @@ def _largest(
     for start in range(0, len(rows), size):
         block = slice(start, start + size)
         part = scores[rows[block]]
-        known[block] = ~np.isnan(part[np.arange(len(part)), codes[block]])
-        largest[block] = np.nan_to_num(part, nan=-np.inf).argmax(axis=1)
+        place, top = np.arange(len(part)), part.argmax(axis=1)
+        # NaN counts as the largest.
+        largest[block] = np.nan_to_num(part, nan=-np.inf).argmax(axis=1) if np.isnan(part[place, top]).any() else top
+        known[block] = ~np.isnan(part[place, codes[block]])
     return largest, known
 
 
