@@ -33,10 +33,10 @@ LEAST_ROWS_A_CLASS = 5
 MOST_CLASSES_BY_BOTH = 100
 # Probabilities are kept off 0 before they are normalised.
 LEAST_PROBA = 1e-12
-# Bits by which the probabilities of the vector are rounded before curves are fitted to them; 40 are left. Those of rows
+# Bits by which the probabilities of the vector are rounded before curves are fitted to them; 32 are left. Those of rows
 # that are all but one-hot differ in their last bits, by the way in which they are computed: a curve that rose between
-# them would tell a row by itself from the same row in a batch. With fewer bits left, ranks next to 1 are lost.
-ROUNDED_BITS = 12
+# them would tell a row by itself from the same row in a batch. With fewer bits left, more ranks next to 1 are lost.
+ROUNDED_BITS = 20
 # Rows that the table of the curves is made for: more make it no quicker.
 TABLE_ROWS = 2**13
 # Weights under this are nobody's loss.
@@ -237,7 +237,7 @@ def _fit_curves(
 
 
 def _rounded(proba: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return probabilities to some twelve digits, however small they are."""
+    """Return probabilities to some nine digits, however small they are."""
     # The bits of floats that are not negative, read as whole numbers, are in the same order.
     bits = np.ascontiguousarray(proba).view(np.int64) + (1 << ROUNDED_BITS - 1)
     bits >>= ROUNDED_BITS

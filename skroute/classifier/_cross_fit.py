@@ -163,11 +163,24 @@ def cross_fit(
     unseen = np.isnan(all_scores).any(axis=0) | ~np.all(seen, axis=0)
     reliability = reliability_table(y[rows], proba, classes=classes, sample_weight=row_weight)
     features = {name: getattr(models[0].estimator, name) for name in FEATURES if hasattr(models[0].estimator, name)}
-    counted = np.ones(len(rows), dtype=np.bool_) if row_weight is None else row_weight > 0.0
-    # As the classifier has it: a calibrator that lacks a class in some fold is no fault of the rows.
-    right = counted & (np.nan_to_num(row_scores, nan=-np.inf).argmax(axis=1) == codes[rows])
-    of_folds = np.stack([np.bincount(fold_of[part], minlength=len(tested)) for part in (counted, right)])
+    of_folds = _right_by_fold(row_scores, codes[rows], row_weight, fold_of, len(tested))
     return CrossFit(models, features, rows, proba, unseen, reliability, of_folds)
+
+
+def _right_by_fold(
+    scores: NDArray[np.float64],
+    codes: NDArray[np.intp],
+    weight: NDArray[np.float64] | None,
+    fold_of: NDArray[np.intp],
+    n_folds: int,
+) -> NDArray[np.intp]:
+    """Count the rows of each fold that have a weight, and those of them that the classifier has right.
+
+    The classifier, and not its calibrator: one that lacks a class in some fold is no fault of the rows.
+    """
+    counted = np.ones(len(codes), dtype=np.bool_) if weight is None else weight > 0.0
+    right = counted & (np.nan_to_num(scores, nan=-np.inf).argmax(axis=1) == codes)
+    return np.stack([np.bincount(fold_of[part], minlength=n_folds) for part in (counted, right)])
 
 
 def _has_weight(codes: NDArray[np.intp], weight: NDArray[np.float64] | None, n_classes: int) -> NDArray[np.bool_]:

@@ -394,5 +394,5 @@ def test_rows_that_are_all_but_one_hot_are_calibrated_alike_in_any_company(n_cla
     fitted = PooledCalibrator(kind="proba").fit(scores, y)
     proba = fitted.predict_proba(scores)
     by_row = np.vstack([fitted.predict_proba(row[np.newaxis]) for row in scores[:100]])
-    assert_allclose(by_row, proba[:100], rtol=0.0, atol=1e-4)
-    assert_allclose(fitted.predict_proba(np.asfortranarray(scores)), proba, rtol=0.0, atol=1e-4)
+    assert_allclose(by_row, proba[:100], rtol=0.0, atol=1e-6)
+    assert_allclose(fitted.predict_proba(np.asfortranarray(scores)), proba, rtol=0.0, atol=1e-6)
