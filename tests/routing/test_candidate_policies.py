@@ -77,8 +77,8 @@ def test_labels_are_needed_and_a_fit_that_fails_changes_nothing(rows):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"candidates": 1.0}, "must be a number in"),
-        ({"candidates": "0.9"}, "must be a number in"),
+        ({"candidates": 1.0}, r"must be a number in \[0\.5, 1\)"),
+        ({"candidates": "0.9"}, r"must be a number in \[0\.5, 1\)"),
         ({"candidates": 0.05}, r"must be a number in \[0\.5, 1\)"),
         ({"candidates_by_class": 2}, "True or False"),
     ],

@@ -277,9 +277,9 @@ def test_json_holds_everything(by_class):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"coverage": 1.5}, "'coverage' parameter of candidates must be a number in"),
-        ({"coverage": True}, "must be a number in"),
-        ({"coverage": 0.05}, "must be a number in"),
+        ({"coverage": 1.5}, r"'coverage' parameter of candidates must be a number in \[0\.5, 1\)"),
+        ({"coverage": True}, r"must be a number in \[0\.5, 1\)"),
+        ({"coverage": 0.05}, r"must be a number in \[0\.5, 1\)"),
         ({"levels": 1.5}, r"must lie in \[0, 1\]"),
         ({"levels": -0.5}, "at least 0"),
         ({"levels": "much"}, "at least 0"),
