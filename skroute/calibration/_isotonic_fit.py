@@ -21,7 +21,11 @@ SAME = 1e-12
 MOST_EXACT = 2.0**53
 # Rows from which sifting them costs less than finding their order, where NumPy sorts quickly and where it does not.
 MANY_QUICK, MANY_SLOW = 2**15, 2**13
-BITS_OF_TWO = np.full(1, 2.0).view(np.uint64)[0]
+# Scores below can be packed with their labels, as numbers that are floats, too.
+PACKABLE = 1.5
+BITS_OF_PACKABLE = np.full(1, PACKABLE).view(np.uint64)[0]
+# Rows that are packed at once, so that they stay in the cache.
+BLOCK = 2**15
 # Neighbours among sorted scores by which it is told whether there are ties.
 PAIRS = 2**8
 
@@ -142,19 +146,14 @@ def _exact_blocks(
     blocks = None
     if target.dtype == np.bool_:
         labels = target.astype(np.bool_, copy=False)
-        packable = weight is None and _lie_within_two(scores)
         quick = len(scores) < MANY_SLOW or sorts_quickly()
-        # A quick sort of integers is the quickest of all, for any number of rows.
-        if not (packable and quick) and len(scores) >= (MANY_QUICK if quick else MANY_SLOW):
+        # A quick sort of numbers is the quickest of all, for any number of rows.
+        blocks = _packed_blocks(scores, labels, weight) if quick else None
+        if blocks is None and len(scores) >= (MANY_QUICK if quick else MANY_SLOW):
             blocks = _sifted_blocks(scores, labels, weight)
-        if blocks is None and packable:
-            blocks = _packed_blocks(scores, labels)
+        if blocks is None and not quick:
+            blocks = _packed_blocks(scores, labels, weight)
     return _blocks_of(_sorted_points(scores, target, weight, np.zeros(1))) if blocks is None else blocks
-
-
-def _lie_within_two(scores: NDArray[np.float64]) -> bool:
-    """Tell whether all scores lie in [0, 2): by their bits, in one look, unless there is a sign."""
-    return bool(scores.view(np.uint64).max() < BITS_OF_TWO or (scores.min() >= 0.0 and scores.max() < 2.0))
 
 
 def _blocks_of(points: _Points) -> _Points:
@@ -202,27 +201,42 @@ def _sifted_blocks(
     return blocks if stands_apart[np.searchsorted(known, blocks.last)].all() else None
 
 
-def _packed_blocks(scores: NDArray[np.float64], target: NDArray[np.bool_]) -> _Points:
-    """Return the blocks of rows of weight one with scores in [0, 2), by one sort of integers."""
-    key, label = _sorted_keys(scores, target)
-    pairs = np.arange(0, len(key) - 1, max(len(key) // PAIRS, 1))
-    tied = (_unpacked(key.take(pairs + 1)) - _unpacked(key.take(pairs)) < TIE).any()
+def _packed_blocks(
+    scores: NDArray[np.float64], target: NDArray[np.bool_], weight: NDArray[np.float64] | None
+) -> _Points | None:
+    """Return the blocks by one sort of numbers; None where scores are not packable, or rows have weights."""
+    packed = None if weight is not None else _sorted_keys(scores, target)
+    if packed is None:
+        return None
+    key, label = packed
+    step = max(len(key) // PAIRS, 1)
+    tied = (_unpacked(key[1::step]) - _unpacked(key[:-1:step]) < TIE).any()
     blocks = None if tied else _blocks_of_labels(key, label)
     return _blocks_of(_tied_points(_unpacked(key), label)) if blocks is None else blocks
 
 
 def _sorted_keys(
     scores: NDArray[np.float64], target: NDArray[np.bool_]
-) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-    """Return scores in [0, 2), packed with their labels, in ascending order, and the labels beside.
+) -> tuple[NDArray[np.uint64], NDArray[np.bool_]] | None:
+    """Return scores, packed with their labels, in ascending order, and the labels beside; None unless all are packable.
 
-    The bits of such floats, read as integers, are in the same order, and their two highest are 0 (but for the sign of
-    -0.0). So a shift to the left loses nothing, makes -0.0 equal to 0.0, and gives room for the label. Sorting these
-    keys is several times as fast as finding the order of the scores and then bringing all columns into it.
+    The bits of floats in [0, 1.5), read as integers, are in the same order, and their two highest are 0 (but for the
+    sign of -0.0). So to double them loses nothing, makes -0.0 equal to 0.0, and gives room for the label. Sorting these
+    keys is several times as fast as finding the order of the scores and then bringing all columns into it. They are
+    the bits of finite floats again, which sort faster still where there are instructions for it.
     """
-    key = np.left_shift(scores.view(np.uint64), np.uint64(1))
-    key += target
-    key.sort()
+    key, bits = np.empty(len(scores), dtype=np.uint64), scores.view(np.uint64)
+    for start in range(0, len(key), BLOCK):
+        rows = slice(start, start + BLOCK)
+        some, block = bits[rows], key[rows]
+        if some.max() >= BITS_OF_PACKABLE and not 0.0 <= scores[rows].min() <= scores[rows].max() < PACKABLE:
+            return None
+        # Quicker than adding labels to what is there, which NumPy does piece by piece.
+        block[:] = target[rows]
+        block += some
+        block += some
+    as_floats = len(key) >= MANY_SLOW and sorts_quickly()
+    (key.view(np.float64) if as_floats else key).sort()
     lowest = key.astype(np.uint8)
     lowest &= 1
     return key, lowest.view(np.bool_)
@@ -239,8 +253,8 @@ def _blocks_of_labels(key: NDArray[np.uint64], label: NDArray[np.bool_]) -> _Poi
     As with `_sifted_blocks` the function found is the right one unless a block ends among scores that are too close:
     None where one does.
     """
-    edges, n_ones = points_of_labels(label)
-    weight, ones = np.diff(edges).astype(np.float64), n_ones.astype(np.float64)
+    edges, ones = points_of_labels(label)
+    weight = np.diff(edges).astype(np.float64)
     # Places of rows instead of their scores: these are asked for only where blocks end.
     blocks = _blocks_of(_Points(edges[:-1], edges[1:] - 1, weight, ones, np.zeros_like(ones)))
     before = blocks.last - 1
@@ -283,9 +297,11 @@ def _sorted_rows(
     prior: NDArray[np.float64],
 ) -> _Points:
     """Return a point for each row, in the order of their scores."""
-    if prior is scores and weight is None and target.dtype == np.bool_ and _lie_within_two(scores):
+    own = prior is scores and weight is None and target.dtype == np.bool_
+    packed = _sorted_keys(scores, target.astype(np.bool_, copy=False)) if own else None
+    if packed is not None:
         # One sort brings all into order.
-        key, label = _sorted_keys(scores, target.astype(np.bool_, copy=False))
+        key, label = packed
         x = _unpacked(key)
         return _Points(x, x, np.ones(len(x)), label.astype(np.float64), x)
     weight = np.ones(len(scores)) if weight is None else weight

@@ -20,7 +20,7 @@ from scipy.optimize import isotonic_regression
 from skroute._rows import places_of
 from skroute.calibration._cells import BELOW_ONE, LEAST_REACH, cells_of
 
-__all__ = ["Sifted", "may_hold_an_end", "sift"]
+__all__ = ["Sifted", "sift", "string_below"]
 
 # Rows of a cell at first, when every row has to be looked at, and later; and cells at first, whose counts stay in the
 # cache.
@@ -200,23 +200,36 @@ def _one_score(scores: NDArray[np.float64], slot: NDArray[np.intp], n_slots: int
     return score
 
 
+def string_below(
+    zeros: NDArray[np.float64], ones: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
+    """Return the string below the corners of cells, none of which is empty.
+
+    Returns
+    -------
+    slope : ndarray of shape (n_cells,)
+        Of the string in each cell.
+    above : ndarray of shape (n_cells,)
+        How far the path is above it where each cell starts, but for rounding.
+    edges : ndarray of shape (n_blocks + 1,)
+        The cells in which the string bends, from the first one on, and the number of cells.
+    """
+    weight = zeros + ones
+    best = isotonic_regression(ones / weight, weights=weight)
+    above = np.zeros(len(weight))
+    np.cumsum((ones - best.x * weight)[:-1], out=above[1:])
+    # Heights that may be rounding count as none.
+    above -= ROUNDING * weight.sum()
+    return best.x, above, best.blocks
+
+
 def may_hold_an_end(zeros: NDArray[np.intp], ones: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Tell in which cells the path may touch its string, and the cells before them; none of the cells is empty."""
-    weight = zeros + ones
-    edges = isotonic_regression(ones / weight, weights=weight).blocks
-    first, last, length = edges[:-1], edges[1:] - 1, np.diff(edges)
-    slope = np.add.reduceat(ones, first) / np.add.reduceat(weight, first)
-    # The lowest point of each cell: its zeros done, its ones to come. The string starts where the block does.
-    across, up = np.cumsum(weight), np.cumsum(ones)
-    total = float(across[-1])
-    across -= ones
-    up -= ones
-    up -= np.repeat(up.take(first), length)
-    across -= np.repeat((across - zeros).take(first), length)
-    touches = up <= np.repeat(slope, length) * across + ROUNDING * total
-    # In a block of zeros or ones alone, the path is the string, and ends with it.
-    touches &= np.repeat((slope > 0.0) & (slope < 1.0), length)
-    touches[first] = touches[last] = True
+    slope, above, edges = string_below(zeros.astype(np.float64), ones.astype(np.float64))
+    # In a block of zeros or ones alone, the path is the string, and ends with it. Elsewhere the lowest point of a cell
+    # tells: its zeros done, while the string has risen, and its ones to come.
+    touches = (above <= slope * zeros) & (slope > 0.0) & (slope < 1.0)
+    touches[edges[:-1]] = touches[edges[1:] - 1] = True
     # The score before the last one of a block tells whether that one stands alone.
     touches[:-1] |= touches[1:]
     return touches

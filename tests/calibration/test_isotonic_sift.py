@@ -23,6 +23,8 @@ SCORES = {
     "far out": lambda rng, n: np.append(rng.random(n - 1), 1e9),
     "huge": lambda rng, n: rng.normal(size=n) * 1e307,
     "tiny": lambda rng, n: rng.random(n) * 1e-300,
+    "up to the largest that is packed": lambda rng, n: np.append(1.5 * rng.random(n - 1), np.nextafter(1.5, 0.0)),
+    "one too large to be packed": lambda rng, n: np.append(1.5 * rng.random(n - 1), 1.5),
     "equal": lambda rng, n: np.full(n, 0.7),
 }
 LABELS = {
