@@ -7,18 +7,17 @@ import pickletools
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 __all__ = ["Contents"]
 
-# Words in a block: comparing ends with the first block that differs; smaller ones cost more in calls than they save.
-BLOCK = 2**17
-# One word in so many is looked at first: the training rows of two folds may differ late, and mostly do in one of these.
-STEP = 2**12
+# Of a part with more bytes, words in so many places are looked at first: the training rows of two folds may differ late,
+# and mostly do in one of these. Each look costs a wait for the memory.
+LONG, LOOKS = 2**18, (2**4, 2**8)
 # A part of more bytes is kept as its digest. To compare costs a twentieth of hashing, but takes a copy of the data.
 LARGE = 2**24
 
-Part = bytes | NDArray[np.uint8]
+# A digest; bytes that are read in place; and such that were copied.
+Part = bytes | memoryview | bytearray
 
 
 class Contents:
@@ -45,15 +44,15 @@ class Contents:
         stream = io.BytesIO()
         try:
             _Pickler(stream, protocol=5, buffer_callback=buffers.append).dump(value)
-            views = [np.frombuffer(buffer.raw(), dtype=np.uint8) for buffer in buffers]
+            views = [buffer.raw() for buffer in buffers]
         except Exception as error:
             raise pickle.PicklingError(str(error) or type(error).__name__) from error
         pickled = stream.getvalue()
         if b"__main__" in pickled and _names_main(pickled):
             # Pickled by name only: redefined in the session, it would be taken for its old self.
             raise pickle.PicklingError("defined in __main__")
-        parts = [np.frombuffer(pickled, dtype=np.uint8), *views]
-        return cls([hashlib.sha256(part.data).digest() if len(part) > LARGE else part for part in parts])
+        parts = [memoryview(pickled), *views]
+        return cls([hashlib.sha256(part).digest() if len(part) > LARGE else part for part in parts])
 
     def digest(self) -> str:
         """Return what stands for the contents in the name of a file."""
@@ -61,17 +60,17 @@ class Contents:
         for part in self._parts:
             # With its length, so that no two lists of parts run together to the same bytes.
             total.update(len(part).to_bytes(8, "little"))
-            total.update(part if isinstance(part, bytes) else part.data)
+            total.update(part)
         return total.hexdigest()
 
     @property
     def nbytes(self) -> int:
         """Their size in bytes."""
-        return sum(part.nbytes if isinstance(part, np.ndarray) else len(part) for part in self._parts)
+        return sum(len(part) for part in self._parts)
 
     def copied(self) -> "Contents":
         """Return the contents as they are now, whatever is written into the value later."""
-        return Contents([part.copy() if isinstance(part, np.ndarray) else part for part in self._parts])
+        return Contents([part if isinstance(part, bytes) else bytearray(part) for part in self._parts])
 
     def equal(self, other: "Contents") -> bool:
         """Tell whether these are the same contents."""
@@ -101,9 +100,11 @@ def _same(first: Part, second: Part) -> bool:
         return isinstance(first, bytes) and isinstance(second, bytes) and first == second
     if len(first) != len(second):
         return False
-    whole = len(first) // 8 * 8
-    words = first[:whole].view(np.uint64), second[:whole].view(np.uint64)
-    looks = [slice(None, None, STEP), *(slice(start, start + BLOCK) for start in range(0, len(words[0]), BLOCK))]
-    return all(np.array_equal(words[0][look], words[1][look]) for look in looks) and np.array_equal(
-        first[whole:], second[whole:]
-    )
+    if len(first) > LONG:
+        words = [np.frombuffer(part, dtype=np.uint64, count=len(part) // 8) for part in (first, second)]
+        for number in LOOKS:
+            step = max(len(words[0]) // number, 1)
+            if (words[0][::step] != words[1][::step]).any():
+                return False
+    # Python compares bytearrays, but not memoryviews, as quickly as they are read.
+    return (first if isinstance(first, bytearray) else bytearray(first)) == second

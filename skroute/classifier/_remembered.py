@@ -140,7 +140,8 @@ def remembered_cross_fit(memory: Any, hashed: dict[str, Any], ignored: dict[str,
     if file is None:
         return result
     try:
-        rest, models = pickle.dumps(replace(result, models=[])), pickle.dumps(result.models)
+        # By protocol 5, which reads arrays without another copy.
+        rest, models = (pickle.dumps(part, protocol=5) for part in (replace(result, models=[]), result.models))
     except Exception:
         return result
     fit = _Fit(file, rest, models, hasattr(result.models[0].estimator, "decision_function"), object())
