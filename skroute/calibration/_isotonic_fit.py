@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
+from skroute.calibration._isotonic_keys import Packed, pack
 from skroute.calibration._isotonic_labels import points_of_labels
 from skroute.calibration._isotonic_sift import sift
 from skroute.calibration._sort_speed import sorts_quickly
@@ -21,11 +22,6 @@ SAME = 1e-12
 MOST_EXACT = 2.0**53
 # Rows from which sifting them costs less than finding their order, where NumPy sorts quickly and where it does not.
 MANY_QUICK, MANY_SLOW = 2**15, 2**13
-# Scores below can be packed with their labels, as numbers that are floats, too.
-PACKABLE = 1.5
-BITS_OF_PACKABLE = np.full(1, PACKABLE).view(np.uint64)[0]
-# Rows that are packed at once, so that they stay in the cache.
-BLOCK = 2**15
 # Neighbours among sorted scores by which it is told whether there are ties.
 PAIRS = 2**8
 
@@ -204,63 +200,34 @@ def _sifted_blocks(
 def _packed_blocks(
     scores: NDArray[np.float64], target: NDArray[np.bool_], weight: NDArray[np.float64] | None
 ) -> _Points | None:
-    """Return the blocks by one sort of numbers; None where scores are not packable, or rows have weights."""
-    packed = None if weight is not None else _sorted_keys(scores, target)
+    """Return the blocks by one sort of numbers; None where scores cannot be packed, or rows have weights."""
+    packed = _packed(scores, target) if weight is None else None
     if packed is None:
         return None
-    key, label = packed
-    step = max(len(key) // PAIRS, 1)
-    tied = (_unpacked(key[1::step]) - _unpacked(key[:-1:step]) < TIE).any()
-    blocks = None if tied else _blocks_of_labels(key, label)
-    return _blocks_of(_tied_points(_unpacked(key), label)) if blocks is None else blocks
+    step = max(len(scores) // PAIRS, 1)
+    tied = (packed.scores(slice(1, None, step)) - packed.scores(slice(0, -1, step)) < TIE).any()
+    blocks = None if tied else _blocks_of_labels(packed)
+    return _blocks_of(_tied_points(packed.scores(), packed.label)) if blocks is None else blocks
 
 
-def _sorted_keys(
-    scores: NDArray[np.float64], target: NDArray[np.bool_]
-) -> tuple[NDArray[np.uint64], NDArray[np.bool_]] | None:
-    """Return scores, packed with their labels, in ascending order, and the labels beside; None unless all are packable.
-
-    The bits of floats in [0, 1.5), read as integers, are in the same order, and their two highest are 0 (but for the
-    sign of -0.0). So to double them loses nothing, makes -0.0 equal to 0.0, and gives room for the label. Sorting these
-    keys is several times as fast as finding the order of the scores and then bringing all columns into it. They are
-    the bits of finite floats again, which sort faster still where there are instructions for it.
-    """
-    key, bits = np.empty(len(scores), dtype=np.uint64), scores.view(np.uint64)
-    for start in range(0, len(key), BLOCK):
-        rows = slice(start, start + BLOCK)
-        some, block = bits[rows], key[rows]
-        if some.max() >= BITS_OF_PACKABLE and not 0.0 <= scores[rows].min() <= scores[rows].max() < PACKABLE:
-            return None
-        # Quicker than adding labels to what is there, which NumPy does piece by piece.
-        block[:] = target[rows]
-        block += some
-        block += some
-    as_floats = len(key) >= MANY_SLOW and sorts_quickly()
-    (key.view(np.float64) if as_floats else key).sort()
-    lowest = key.astype(np.uint8)
-    lowest &= 1
-    return key, lowest.view(np.bool_)
+def _packed(scores: NDArray[np.float64], target: NDArray[np.bool_]) -> Packed | None:
+    return pack(scores, target, as_floats=len(scores) >= MANY_SLOW and sorts_quickly())
 
 
-def _unpacked(key: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Return the scores that are packed with their labels."""
-    return np.right_shift(key, np.uint64(1)).view(np.float64)
-
-
-def _blocks_of_labels(key: NDArray[np.uint64], label: NDArray[np.bool_]) -> _Points | None:
+def _blocks_of_labels(packed: Packed) -> _Points | None:
     """Return the blocks of sorted scores that count as apart, equal ones in the order of their labels.
 
     As with `_sifted_blocks` the function found is the right one unless a block ends among scores that are too close:
     None where one does.
     """
-    edges, ones = points_of_labels(label)
+    edges, ones = points_of_labels(packed.label)
     weight = np.diff(edges).astype(np.float64)
     # Places of rows instead of their scores: these are asked for only where blocks end.
     blocks = _blocks_of(_Points(edges[:-1], edges[1:] - 1, weight, ones, np.zeros_like(ones)))
     before = blocks.last - 1
-    first, last = _unpacked(key.take(blocks.first)), _unpacked(key.take(blocks.last))
+    first, last = packed.scores(blocks.first), packed.scores(blocks.last)
     # The score before the last one may be of its group, which would end at the least of its scores.
-    alone = (last - _unpacked(key.take(before, mode="clip")) >= TIE) | (before < 0)
+    alone = (last - packed.scores(np.maximum(before, 0)) >= TIE) | (before < 0)
     apart = first[1:] - last[:-1] >= TIE
     return blocks._replace(first=first, last=last) if alone.all() and apart.all() else None
 
@@ -298,12 +265,11 @@ def _sorted_rows(
 ) -> _Points:
     """Return a point for each row, in the order of their scores."""
     own = prior is scores and weight is None and target.dtype == np.bool_
-    packed = _sorted_keys(scores, target.astype(np.bool_, copy=False)) if own else None
+    packed = _packed(scores, target.astype(np.bool_, copy=False)) if own else None
     if packed is not None:
         # One sort brings all into order.
-        key, label = packed
-        x = _unpacked(key)
-        return _Points(x, x, np.ones(len(x)), label.astype(np.float64), x)
+        x = packed.scores()
+        return _Points(x, x, np.ones(len(x)), packed.label.astype(np.float64), x)
     weight = np.ones(len(scores)) if weight is None else weight
     columns = [weight, weight * target, weight * prior]
     order = np.argsort(scores)

@@ -10,8 +10,8 @@ import numpy as np
 
 __all__ = ["Contents"]
 
-# Of a part with more bytes, words in so many places are looked at first: the training rows of two folds may differ late,
-# and mostly do in one of these. Each look costs a wait for the memory.
+# Of a part with more bytes, words in so many places are looked at first: the training rows of two folds may differ
+# late, and mostly do in one of these. Each look costs a wait for the memory.
 LONG, LOOKS = 2**18, (2**4, 2**8)
 # A part of more bytes is kept as its digest. To compare costs a twentieth of hashing, but takes a copy of the data.
 LARGE = 2**24

@@ -5,7 +5,7 @@ from scipy.optimize import isotonic_regression
 from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 
-from skroute.calibration import _isotonic_fit, _isotonic_labels, _isotonic_sift
+from skroute.calibration import _isotonic_fit, _isotonic_keys, _isotonic_labels, _isotonic_sift
 from skroute.calibration._isotonic_fit import MANY_QUICK, MANY_SLOW, isotonic_knots
 from skroute.calibration._isotonic_sift import sift
 
@@ -25,6 +25,7 @@ SCORES = {
     "tiny": lambda rng, n: rng.random(n) * 1e-300,
     "up to the largest that is packed": lambda rng, n: np.append(1.5 * rng.random(n - 1), np.nextafter(1.5, 0.0)),
     "one too large to be packed": lambda rng, n: np.append(1.5 * rng.random(n - 1), 1.5),
+    "too far apart to be packed": lambda rng, n: np.append(rng.normal(size=n - 1) * 4.0, 1e-320),
     "equal": lambda rng, n: np.full(n, 0.7),
 }
 LABELS = {
@@ -67,6 +68,7 @@ def test_the_function_is_the_one_of_sorted_rows_to_the_last_bit(small, monkeypat
     for seed, n in enumerate([1, 2, 3, 10, 50, 200, 1000, 3000]):
         x, positive = draw(scores, labels, n, seed)
         expected = sorted_knots(x, positive)
+        monkeypatch.setattr(_isotonic_keys, "FEW", 1)
         # Sifted; sorted with the labels, which are looked at run by run; and cell by cell.
         for quick, fewest_cells in ((False, 1), (True, n + 1), (True, 1)):
             monkeypatch.setattr(_isotonic_fit, "sorts_quickly", lambda quick=quick: quick)
@@ -81,7 +83,8 @@ def test_the_function_is_the_one_of_sorted_rows_to_the_last_bit(small, monkeypat
     [
         ("uniform", False, [MANY_SLOW, MANY_QUICK - 1, MANY_QUICK]),
         ("uniform", True, []),
-        ("normal", True, [MANY_QUICK]),
+        ("normal", True, []),
+        ("too far apart to be packed", True, [MANY_QUICK]),
     ],
 )
 def test_rows_are_sifted_where_sorting_them_takes_longer(monkeypatch, scores, quick, sifted):
