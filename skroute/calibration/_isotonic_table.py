@@ -44,6 +44,8 @@ FEW_HELD = 12
 # Such a share of the cells between the knots must be flat for a table of values, and of the lines for more cells.
 LEAST_FLAT, LEAST_STEPS = 0.5, 0.25
 BITS_OF_ONE = bits_of(np.ones(1))[0]
+# Where the line from the last knot of a column ends.
+BEYOND = np.array([np.inf])
 # The rounding of slope times value, and so of the result, stays under 1e-13.
 MOST_STEEP = 500.0
 
@@ -79,8 +81,9 @@ class IsotonicTable:
         self.first, self.scale, self.start = (ByColumn(numbers, n_rows) for numbers in (first, scale, start))
         # From the other end, if mirrored: ~cell is -1 - cell.
         self.turn = self.n_cells + 2 * base
-        self._set_lines(knots)
-        self._set_cells(np.array([len(x) for x, _ in knots]))
+        n_knots = np.array([len(x) for x, _ in knots])
+        self._set_lines(knots, n_knots)
+        self._set_cells(knots, n_knots)
 
     @classmethod
     def for_rows(cls, knots: Sequence[Knots], n_rows: int) -> Self | None:
@@ -161,40 +164,46 @@ class IsotonicTable:
         cells += upper
         return cells
 
-    def _set_lines(self, knots: Sequence[Knots]) -> None:
+    def _set_lines(self, knots: Sequence[Knots], n_knots: NDArray[np.intp]) -> None:
         """Write all lines, those of a column side by side: before the first knot, between knots, and from the last."""
-        self.end = np.concatenate([np.append(x, np.inf) for x, _ in knots])
-        start = np.concatenate([np.append(x[:1], x) for x, _ in knots])
-        self.height = np.concatenate([np.append(y[:1], y) for _, y in knots])
+        self.end = np.concatenate([part for x, _ in knots for part in (x, BEYOND)])
+        self.height = np.concatenate([part for _, y in knots for part in (y[:1], y)])
         self.least, self.most = self.height.min(), self.height.max()
-        ascent = np.diff(self.height, append=0.0)
-        ascent[np.isinf(self.end)] = 0.0
+        last = np.cumsum(n_knots + 1) - 1
+        first = last - n_knots
+        start = np.empty_like(self.end)
+        start[1:] = self.end[:-1]
+        start[first] = self.end[first]
+        self.rise = np.zeros_like(self.end)
+        np.subtract(self.height[1:], self.height[:-1], out=self.rise[:-1])
+        self.rise[last] = 0.0
         with np.errstate(over="ignore"):
             reach = self.end - start
-            self.rise = np.divide(ascent, reach, out=np.zeros(len(reach)), where=reach > 0.0)
+            np.divide(self.rise, reach, out=self.rise, where=reach > 0.0)
         # Where nothing rises the value is that of the knots, to the last digit.
-        self.intercept = np.where(self.rise == 0.0, self.height, self.height - self.rise * start)
-        farthest = np.maximum(np.abs(start), np.where(np.isfinite(self.end), np.abs(self.end), 0.0))
+        self.intercept = self.height - self.rise * start
+        farthest = np.maximum(np.abs(start), np.abs(self.end))
+        farthest[last] = 0.0
         self.slope = np.where(np.abs(self.rise) * farthest <= MOST_STEEP, self.rise, np.nan)
 
-    def _set_cells(self, n_knots: NDArray[np.intp]) -> None:
+    def _set_cells(self, knots: Sequence[Knots], n_knots: NDArray[np.intp]) -> None:
         """Write for every cell the first line that serves it, and its value if the functions are mostly flat."""
         column = np.repeat(np.arange(len(n_knots)), n_knots)
-        spread = (_one_each(by_column.repeated.take(column)) for by_column in (self.first, self.scale, self.start))
-        cells = self._cells(self.end[np.isfinite(self.end)], *spread)
-        held = np.bincount(cells, minlength=len(n_knots) * self.n_cells)
+        spread = (_one_each(by_column, column) for by_column in (self.first, self.scale, self.start))
+        cells = self._cells(np.concatenate([x for x, _ in knots]), *spread)
+        held = np.bincount(cells, minlength=len(n_knots) * self.n_cells).astype(np.int32)
         self.most_held = int(held.max())
         # The last line that serves a cell: a column has one line more than knots.
-        last = np.cumsum(held)
-        last += np.repeat(np.arange(len(n_knots)), self.n_cells)
-        self.last = last.astype(np.int32)
-        self.line = self.last - held.astype(np.int32)
+        held[self.n_cells :: self.n_cells] += 1
+        self.last = np.cumsum(held, dtype=np.int32)
+        held[self.n_cells :: self.n_cells] -= 1
+        self.line = self.last - held
         self.value = self._flat_values(held, n_knots, cells)
         # Where several knots are, as a negative number.
         np.invert(self.line, out=self.line, where=held > 1)
 
     def _flat_values(
-        self, held: NDArray[np.intp], n_knots: NDArray[np.intp], cells: NDArray[np.int64]
+        self, held: NDArray[np.int32], n_knots: NDArray[np.intp], cells: NDArray[np.int64]
     ) -> NDArray[np.float64] | None:
         """Return the value of every cell on which a function is flat, NaN for others; None where too few are flat."""
         is_flat = self.rise == 0.0
@@ -228,9 +237,9 @@ class IsotonicTable:
         return low
 
 
-def _one_each(numbers: NDArray[Any]) -> Combine:
-    """Return how values are combined with a number that is each one's own."""
-    return lambda combine, values, out: combine(values, numbers, out=out)
+def _one_each(by_column: ByColumn, column: NDArray[np.intp]) -> Combine:
+    """Return how values are combined with the numbers of their columns."""
+    return lambda combine, values, out: combine(values, by_column.repeated.take(column), out=out)
 
 
 def table_size(knots: Sequence[Knots], n_rows: int) -> tuple[int, int]:
