@@ -113,7 +113,8 @@ def fit_beta(
     -------
     beta, loss : float
     """
-    if not logits.any():
+    # The first row tells as a rule.
+    if not (logits[:1].any() or logits.any()):
         return 1.0, float(weight.sum() * np.log(logits.shape[1]))
     low, high = BETA_RANGE
     low /= spread

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._rows import PERCENT_SLACK, RANGE_TOLERANCE, ROUNDED_SUM, SUM_SLACK, block_length, row_sums
+from skroute._rows import PERCENT_SLACK, RANGE_TOLERANCE, ROUNDED_SUM, SUM_SLACK, bits_of, block_length, row_sums
 from skroute._validation import check_option
 from skroute._warn_caller import warn_caller
 from skroute.exceptions import DoubtfulScoresWarning
@@ -24,6 +24,8 @@ def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:
     """
     if check_option(kind, KINDS, "kind", owner) != "auto":
         return kind == "proba"
+    if _are_plain(scores):
+        return True
     least = float(scores.min(initial=0.0))
     known = np.nan_to_num(scores, nan=0.0) if np.isnan(least) else scores
     positive = bool(known.min(initial=0.0) >= -RANGE_TOLERANCE)
@@ -51,6 +53,19 @@ def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:
             "something else, tell the calibrator: kind='scores'."
         )
     return False
+
+
+def _are_plain(scores: NDArray[np.float64]) -> bool:
+    """Tell whether all scores lie in [0, 1], without -0.0 and NaN, and sum to one in every row if there are rows."""
+    size = block_length(scores.shape[-1] if scores.ndim > 1 else 1)
+    for start in range(0, len(scores), size):
+        block = scores[start : start + size]
+        # What has a sign or exceeds one has larger bits than one.
+        if bits_of(block).max() > bits_of(np.ones(1, block.dtype))[0]:
+            return False
+        if block.ndim > 1 and (np.abs(row_sums(block) - 1.0) > SUM_SLACK).any():
+            return False
+    return True
 
 
 def check_same_kind(scores: NDArray[np.float64], from_proba: bool, owner: str, row: list[float] | None = None) -> None:

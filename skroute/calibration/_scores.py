@@ -20,6 +20,7 @@ from skroute._validation import (
     encode_labels,
     real_numbers,
 )
+from skroute.calibration._apply import all_finite
 
 __all__ = [
     "check_one_vs_rest",
@@ -65,7 +66,7 @@ def score_matrix(scores: Any, classes: NDArray[Any] | None = None) -> NDArray[np
 def check_scores(scores: Any, classes: NDArray[Any] | None = None) -> NDArray[np.float64]:
     """Return scores as floats of shape (n_samples, n_classes); infinite cells and rows without a score are refused."""
     values = score_matrix(scores, classes)
-    if np.isfinite(values).all():
+    if all_finite(values):
         return values
     if np.isinf(values).any():
         raise ValueError(f"scores must be finite; row {np.flatnonzero(np.isinf(values).any(axis=1))[0]} is not.")

@@ -147,7 +147,7 @@ def mean_slope(
         mean = (share @ ones) / total
         share *= block
         square = (share @ ones) / total
-        of_truth = block[np.arange(len(block)), codes[rows]]
+        of_truth = block.reshape(-1).take(np.arange(0, block.size, block.shape[1]) + codes[rows])
         loss += float(w @ (np.log(total) - beta * of_truth))
         first += float(w @ (mean - of_truth))
         second += float(w @ (square - mean**2))

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from skroute._column_doubt import doubt_columns
 from skroute._rows import bits_of
 from skroute._validation import check_level, require_fitted
-from skroute.calibration._apply import by_blocks, divide_rows
+from skroute.calibration._apply import all_finite, by_blocks, divide_rows
 from skroute.calibration._links import fit_beta
 from skroute.calibration._one_row import MOST_TEMPERED, finite_row, tempered_row
 from skroute.calibration._score_kind import check_same_kind, is_proba
@@ -108,12 +108,14 @@ class TemperatureCalibrator(BaseEstimator):
         # Where the kind is told, so is the order.
         if self.kind == "auto":
             doubt_columns(values, codes, weight, labels)
-        logits = _logits(values, from_proba, floor or 0.0)
+        complete = all_finite(values)
+        logits = _logits(values, from_proba, floor or 0.0, complete=complete)
         spread = 1.0 if from_proba else max(1.0, -float(logits.min(initial=0.0, where=np.isfinite(logits))))
-        # A class that was not scored has probability 0, and no product with its logit may be NaN.
-        np.maximum(logits, LEAST_LOGIT, out=logits)
+        if not (complete and from_proba and floor):
+            # A class without a score or, without a floor, of probability 0: no product with its logit may be NaN.
+            np.maximum(logits, LEAST_LOGIT, out=logits)
         known = np.ones(len(codes), dtype=np.bool_) if weight is None else weight > 0.0
-        if np.isnan(values).any():
+        if not complete:
             known &= ~np.isnan(values[np.arange(len(values)), codes])
         weights = np.ones(len(codes)) if weight is None else weight
         rows = slice(None) if known.all() else np.flatnonzero(known)
@@ -208,7 +210,7 @@ class TemperatureCalibrator(BaseEstimator):
     def _write_softmax(self, scores: NDArray[np.float64], proba: NDArray[np.float64]) -> bool:
         if not np.isfinite(scores).all():
             return False
-        _write_logits(scores, proba, self.from_proba_, self.floor)
+        _write_logits(scores, proba, self.from_proba_, self.floor, complete=True)
         self._sharpen(proba)
         softmax(proba)
         return True
@@ -235,15 +237,19 @@ class TemperatureCalibrator(BaseEstimator):
         )
 
 
-def _logits(scores: NDArray[np.float64], from_proba: bool, floor: float) -> NDArray[np.float64]:
+def _logits(
+    scores: NDArray[np.float64], from_proba: bool, floor: float, *, complete: bool = False
+) -> NDArray[np.float64]:
     """Return logits, shifted so that the largest of each row is 0; a class that was not scored has -inf."""
     logits = np.empty(scores.shape)
     for rows in blocks(*scores.shape):
-        _write_logits(scores[rows], logits[rows], from_proba, floor)
+        _write_logits(scores[rows], logits[rows], from_proba, floor, complete=complete)
     return logits
 
 
-def _write_logits(scores: NDArray[np.float64], logits: NDArray[np.float64], from_proba: bool, floor: float) -> None:
+def _write_logits(
+    scores: NDArray[np.float64], logits: NDArray[np.float64], from_proba: bool, floor: float, *, complete: bool
+) -> None:
     if from_proba:
         np.maximum(scores, 0.0, out=logits)
         logits += floor
@@ -255,7 +261,7 @@ def _write_logits(scores: NDArray[np.float64], logits: NDArray[np.float64], from
             np.log(logits, out=logits)
     else:
         logits[:] = scores
-    if not np.isfinite(scores).all():
+    if not complete:
         logits[np.isnan(scores)] = -np.inf
     with np.errstate(over="ignore"):
         # Scores at either end of all floats are infinitely far apart, as meant.
