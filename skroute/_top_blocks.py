@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._rows import WHOLE_COLUMNS, bits_of, block_length, checked, column_sums, reduce_columns, row_sums
+from skroute._rows import (
+    WHOLE_COLUMNS,
+    bits_of,
+    block_length,
+    checked,
+    column_sums,
+    long_sums,
+    reduce_columns,
+    row_sums,
+)
 
 __all__ = [
     "MANY_ROWS",
@@ -31,9 +40,9 @@ MOST_COLUMNS, STRIP = 24, 400
 FEW_COLUMNS = 8
 # From so many rows on, those that no strip is filled with are worth a block of their own.
 MANY_ROWS = 8 * STRIP
-# Values that are looked at several times in turn, while they stay in the cache: those that are turned into columns, and
-# those of long rows, where each turn costs more calls.
-SHORT_PART, LONG_PART = 2**17, 2**18
+# Values that are turned into columns, and bytes of rows that stay rows: as many as stay in the cache, while they are
+# looked at several times in turn.
+SHORT_PART, LONG_PART = 2**17, 2**19
 # Rows of a part of columns: fewer of them leave too little to be read in one go.
 LEAST_PART = 2048
 # Bytes that are lent: as many as the columns of the largest blocks that gates look at, and what is told of their rows.
@@ -208,6 +217,11 @@ class _Scan:
         self.picked: dict[int, NDArray[Any]] = {}
         if known:
             self.sums.fill(1.0)
+        # What has no sum is refused by whoever asked, and linear algebra raises flags of values that it does not use.
+        with np.errstate(invalid="ignore", over="ignore"):
+            self._look(block, pick, whole)
+
+    def _look(self, block: NDArray[np.floating], pick: list[int], whole: bool) -> None:
         if abs(block.strides[0]) < abs(block.strides[1]):
             self._by_column(block)
         elif are_reduced_in_place(block, whole):
@@ -266,12 +280,10 @@ class _Scan:
     def _rows_as_they_lie(self, block: NDArray[np.floating], pick: list[int]) -> None:
         n_rows, n_classes = block.shape
         self.picked = {c: self.room((n_rows,), block.dtype) for c in pick}
-        size = max(LONG_PART // n_classes, 1)
-        starts = np.arange(0, min(n_rows, size) * n_classes, n_classes)
-        for part in _parts(n_rows, size):
-            rows = block[part]
-            self._add_up(block, part)
-            np.maximum.reduceat(bits_of(rows).reshape(-1), starts[: len(rows)], out=self.largest[part])
+        starts, bits = np.arange(0, block.size, n_classes), bits_of(block).reshape(-1)
+        for part in self._added_parts(block):
+            rows, whole = block[part], bits[part.start * n_classes : part.stop * n_classes]
+            np.maximum.reduceat(whole, starts[: len(rows)], out=self.largest[part])
             for c, column in self.picked.items():
                 column[part] = rows[:, c]
 
@@ -279,16 +291,24 @@ class _Scan:
         n_rows, n_classes = block.shape
         self.places = self.room((n_rows,), np.dtype(np.intp))
         self.picked = {c: self.room((n_rows,), block.dtype) for c in pick}
-        for part in _parts(n_rows, max(LONG_PART // n_classes, 1)):
+        for part in self._added_parts(block):
             bits, places = bits_of(block[part]), self.places[part]
             bits.argmax(axis=1, out=places)
             if bits.flags.c_contiguous:
                 bits.reshape(-1).take(np.arange(0, bits.size, n_classes) + places, out=self.largest[part], mode="clip")
             else:
                 self.largest[part] = bits[np.arange(len(bits)), places]
-            self._add_up(block, part)
             for c, column in self.picked.items():
                 column[part] = block[part, c]
+
+    def _added_parts(self, block: NDArray[np.floating]) -> Iterator[slice]:
+        """Yield parts that stay in the cache, when their rows have been added up."""
+        n_rows, n_classes = block.shape
+        ones = np.ones(n_classes, dtype=block.dtype)
+        for part in _parts(n_rows, max(LONG_PART // (n_classes * block.itemsize), 1)):
+            if not self.known:
+                long_sums(block[part], ones, self.sums[part])
+            yield part
 
 
 def _parts(n_rows: int, size: int) -> Iterator[slice]:

@@ -61,7 +61,7 @@ def test_contents_that_differ_in_anything_are_not_equal(monkeypatch, kind, large
     assert not other.equal(one)
 
 
-@pytest.mark.parametrize("size", [7, 8, 4096 * 8 + 3, _contents.BLOCK * 8, _contents.BLOCK * 16 + 5])
+@pytest.mark.parametrize("size", [7, 8, 4096 * 8 + 3, _contents.LONG, _contents.LONG + 1, 2**20, 2**21 + 5])
 def test_a_change_of_any_byte_is_seen(size):
     first = np.zeros(size, dtype=np.uint8)
     kept = Contents.of(first).copied()
