@@ -75,4 +75,5 @@ def _by_cells(label: NDArray[np.bool_]) -> Points:
     up_to = (np.cumsum(ones) - ones).take(cell) + up.take(kept)
     first = int(edges.size > 0 and edges[0] == 0)
     edges = np.concatenate([[0], edges[first:], [n_rows]])
-    return edges, np.diff(up_to[first:], prepend=0.0, append=ones.sum())
+    up_to = np.concatenate([[0.0], up_to[first:], [ones.sum()]])
+    return edges, up_to[1:] - up_to[:-1]
