@@ -9,7 +9,7 @@ from scipy.special import expit, log_expit, logit
 
 from skroute.calibration._apply import ByColumn, Floats, Map, all_finite, logistic
 from skroute.calibration._one_class import OneClassCalibrator
-from skroute.calibration._score_kind import is_proba
+from skroute.calibration._score_kind import check_range, is_proba
 from skroute.calibration._scores import check_one_vs_rest
 
 __all__ = ["BetaCalibrator"]
@@ -129,13 +129,15 @@ class BetaCalibrator(OneClassCalibrator):
         """Return how so many rows of scores, with a column for each calibrator, are calibrated, block by block."""
         if len({one.from_proba_ for one in calibrators}) > 1:
             return super().map_all(calibrators, n_rows)
-        from_proba = calibrators[0].from_proba_
+        from_proba, found_out = calibrators[0].from_proba_, any(one.kind == "auto" for one in calibrators)
         parameters = -np.array([(one.a_, one.b_, one.c_) for one in calibrators]).T
         a, b, c = (ByColumn(column, n_rows) for column in parameters)
 
         def write(scores: Floats, proba: Floats) -> bool:
             if not all_finite(scores):
                 return False
+            if from_proba and found_out:
+                check_range(scores, cls.__name__)
             log_odds, other = _log_features(scores, from_proba=from_proba)
             a(np.multiply, log_odds, proba)
             b(np.multiply, other, other)
@@ -148,6 +150,8 @@ class BetaCalibrator(OneClassCalibrator):
 
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities of scores that are known to be finite, of shape (n_samples,)."""
+        if self.from_proba_ and self.kind == "auto":
+            check_range(values, type(self).__name__)
         log_odds, other = _log_features(values, from_proba=self.from_proba_)
         return expit(self.a_ * log_odds + self.b_ * other + self.c_)
 

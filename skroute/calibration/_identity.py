@@ -8,7 +8,7 @@ from scipy.special import expit, softmax
 from sklearn.utils.validation import check_is_fitted
 
 from skroute.calibration._one_class import OneClassCalibrator
-from skroute.calibration._score_kind import check_same_kind, is_proba
+from skroute.calibration._score_kind import check_range, check_same_kind, is_proba
 from skroute.calibration._scores import check_score_column, check_scores, normalise
 
 __all__ = ["IdentityCalibrator"]
@@ -75,7 +75,11 @@ class IdentityCalibrator(OneClassCalibrator):
 
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities of scores that are known to be finite, of shape (n_samples,)."""
-        return np.clip(values, 0.0, 1.0) if self.from_proba_ else expit(values)
+        if not self.from_proba_:
+            return expit(values)
+        if self.kind == "auto":
+            check_range(values, type(self).__name__)
+        return np.clip(values, 0.0, 1.0)
 
     def predict_proba(self, scores: Any) -> NDArray[np.float64]:
         """Return the probabilities of all classes.

@@ -30,6 +30,12 @@ class OneClassCalibrator(BaseEstimator):
         -------
         proba : ndarray of shape (n_samples,)
             In [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If a score is not finite or, of a calibrator that found out itself that it was fitted on probabilities
+            (``kind="auto"``), outside of [0, 1] by more than 5e-3.
         """
         check_is_fitted(self)
         return self.apply(check_score_column(scores))

@@ -41,7 +41,8 @@ class PerClassCalibrator(BaseEstimator):
         scores of one class, such as `sklearn.isotonic.IsotonicRegression`. A dict gives each class its own; the key
         ``"*"`` stands for the classes that it does not name, which are "sigmoid" without it.
     kind : {"auto", "proba", "scores"}, default="auto"
-        What the scores are, for classes with "none".
+        What the scores are, for classes with "beta" or "none". These two find it out from the column of their class:
+        probabilities lie in [0, 1].
 
     Attributes
     ----------
@@ -133,6 +134,12 @@ class PerClassCalibrator(BaseEstimator):
         -------
         proba : ndarray of shape (n_samples, n_classes)
             Each row sums to one.
+
+        Raises
+        ------
+        ValueError
+            If a value is infinite, a row has no score, or a class with "beta" or "none" that found out itself that its
+            scores are probabilities gets one outside of [0, 1] by more than 5e-3.
         """
         require_fitted(self)
         values = score_matrix(scores, self.classes_)

@@ -8,7 +8,7 @@ from skroute._validation import check_option
 from skroute._warn_caller import warn_caller
 from skroute.exceptions import DoubtfulScoresWarning
 
-__all__ = ["check_same_kind", "is_proba"]
+__all__ = ["check_range", "check_same_kind", "is_proba"]
 
 # What scores are: to be found out from the values, probabilities, or decision values.
 KINDS = ("auto", "proba", "scores")
@@ -81,6 +81,11 @@ def check_same_kind(scores: NDArray[np.float64], from_proba: bool, owner: str, r
                 DoubtfulScoresWarning,
             )
         return
+    check_range(scores, owner, row)
+
+
+def check_range(scores: NDArray[np.float64], owner: str, row: list[float] | None = None) -> None:
+    """Refuse values outside of [0, 1], as `check_same_kind` does after probabilities, in an array of any shape."""
     if row is not None:
         least, most = min(row), max(row)
     else:

@@ -7,7 +7,7 @@ import pytest
 from calibration.joint_calibrators import JOINT, draw, fit, scores_of
 from numpy.testing import assert_allclose
 
-from skroute.calibration import IdentityCalibrator, TemperatureCalibrator
+from skroute.calibration import BetaCalibrator, IdentityCalibrator, PerClassCalibrator, TemperatureCalibrator
 from skroute.calibration._score_kind import is_proba
 from skroute.exceptions import DoubtfulScoresWarning
 
@@ -94,6 +94,47 @@ def test_columns_in_another_order_are_doubted(calibrator, n_classes):
     assert len(caught) == 1
     with pytest.warns(DoubtfulScoresWarning):
         fit(calibrator, np.roll(proba, 1, axis=1), y, np.arange(300) % 2.0)
+
+
+def per_class(method, kind="auto"):
+    """Return fitted calibrators of each class, as names, as a mixture that no formula serves, and as objects."""
+    proba, y = scores_of(3, 300)
+    objects = {"beta": BetaCalibrator, "none": IdentityCalibrator}[method](kind=kind)
+    choices = [method, {0: "sigmoid", "*": method}, objects]
+    return proba, [PerClassCalibrator(each, kind=kind).fit(proba, y) for each in choices]
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 300, 5000])
+@pytest.mark.parametrize("method", ["beta", "none"])
+def test_decision_values_after_probabilities_of_a_class_are_refused(method, n_rows):
+    proba, fitted = per_class(method)
+    rows = np.resize(proba, (n_rows, 3))
+    for value in (-0.006, 1.006, 40.0):
+        bad = rows.copy()
+        bad[-1, 1] = value
+        for one in fitted:
+            one.predict_proba(rows)
+            with pytest.raises(ValueError, match=rf"in \[0, 1\], as those that \w+ was fitted on, got {value:g}\."):
+                one.predict_proba(bad)
+            with pytest.raises(ValueError, match=f"got {value:g}"):
+                list(one.predict_blocks(bad, 100))
+            with pytest.raises(ValueError, match=f"got {value:g}"):
+                one.calibrators_[1].predict(bad[:, 1])
+    bad[-1, 0] = np.nan
+    for one in fitted:
+        with pytest.raises(ValueError, match=r"got 40\."):
+            one.predict_proba(bad)
+
+
+@pytest.mark.parametrize("method", ["beta", "none"])
+def test_a_class_that_was_told_what_its_scores_are_does_not_doubt_them(method):
+    proba, fitted = per_class(method, kind="proba")
+    # Not of the mixture, whose sigmoid does not clip.
+    for one in (fitted[0], fitted[2]):
+        assert_allclose(one.predict_proba(40.0 * proba), one.predict_proba((40.0 * proba).clip(0.0, 1.0)))
+    proba, y = scores_of(3, 300)
+    logits = 10.0 * proba - 5.0
+    PerClassCalibrator(method).fit(logits, y).predict_proba(2.0 * logits)
 
 
 def test_every_row_of_many_is_looked_at():
