@@ -166,6 +166,13 @@ def distinct_labels(y: NDArray[Any], name: str = "y") -> NDArray[Any]:
     return labels
 
 
+def close_to(label: Any, texts: Iterable[str]) -> str:
+    """Return a question that proposes the text which is closest to a label, whatever the case of letters, or none."""
+    by_fold = {text.casefold(): text for text in texts}
+    close = difflib.get_close_matches(str(label).casefold(), by_fold, n=1)
+    return f" Did you mean {by_fold[close[0]]!r}?" if close else ""
+
+
 def label_positions(labels: Iterable[Any], classes: NDArray[Any], name: str) -> list[int]:
     """Return the position in `classes` of each label.
 
@@ -184,8 +191,7 @@ def label_positions(labels: Iterable[Any], classes: NDArray[Any], name: str) -> 
     for label in labels:
         position = positions.get(label, by_text.get(str(label)))
         if position is None:
-            close = difflib.get_close_matches(str(label), by_text, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            hint = close_to(label, by_text)
             raise ValueError(f"{name} names {label!r}, which is not a class.{hint} The classes are {listed(known)}.")
         found.append(position)
     return found

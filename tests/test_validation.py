@@ -31,6 +31,8 @@ def test_the_closest_class_is_proposed_where_there_is_one():
     known = np.array(["vpn_issue", "account_unlock"])
     with pytest.raises(ValueError, match=r"watch names 'vpn_isue', which is not a class. Did you mean 'vpn_issue'\?"):
         label_positions(["vpn_isue"], known, "watch")
+    with pytest.raises(ValueError, match=r"Did you mean 'account_unlock'\?"):
+        label_positions(["ACCOUNT_UNLOCK"], known, "watch")
     with pytest.raises(
         ValueError, match=r"names 7, which is not a class\. The classes are vpn_issue, account_unlock\."
     ):

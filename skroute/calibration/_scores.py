@@ -18,9 +18,12 @@ from skroute._validation import (
     column,
     distinct_labels,
     encode_labels,
+    listed,
     real_numbers,
 )
+from skroute._warn_caller import warn_caller
 from skroute.calibration._apply import all_finite
+from skroute.exceptions import DoubtfulScoresWarning
 
 __all__ = [
     "check_one_vs_rest",
@@ -95,7 +98,20 @@ def check_training(
     codes = encode_labels(y, labels)
     if not len(codes) or len(codes) != len(values):
         raise ValueError(f"scores and y must have as many rows, at least one: got {len(values)} and {len(codes)}.")
+    if names is not None and classes is None:
+        _warn_of_strange_columns(codes, labels)
     return values, codes, labels, check_sample_weight(sample_weight, len(values))
+
+
+def _warn_of_strange_columns(codes: NDArray[np.intp], labels: NDArray[Any]) -> None:
+    """Warn of columns of a frame that no row is of: they are taken for classes by their names alone."""
+    strange = labels[np.bincount(codes, minlength=len(labels)) == 0]
+    if strange.size:
+        warn_caller(
+            f"scores have columns that no row of y is of: {listed(strange.tolist())}. Drop them if they are no "
+            "classes; pass classes= if they are.",
+            DoubtfulScoresWarning,
+        )
 
 
 def check_score_column(scores: Any) -> NDArray[np.float64]:

@@ -367,7 +367,8 @@ class CertifiedPolicy(BasePolicy):
         names = (*LEARNED, "confidence", "certificates")
         if set(learned) != set(names):
             raise ValueError(
-                f"data['learned'] of {type(self).__name__} must hold {', '.join(names)}; got {listed(learned)}."
+                f"data['learned'] of {type(self).__name__} must hold {', '.join(names)}; got "
+                f"{listed(learned) or 'none of them'}."
             )
         check_confidence(learned["confidence"], "data['learned']['confidence']")
         given = RoutePolicy(**{name: learned[name] for name in LEARNED})

@@ -135,6 +135,8 @@ class PolicyNumbers(KeyedParamsMixin, BaseEstimator):
         policy._numbers()
         for name in LEVELS:
             policy._levels(name)
+        if "classes" not in data and ("learned" in data or "candidates" in data):
+            raise ValueError("data must hold 'classes' beside what was learned, in the order of the columns.")
         if "classes" in data:
             learned = data.get("learned", {})
             if not isinstance(learned, Mapping):

@@ -1,4 +1,7 @@
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
@@ -13,6 +16,7 @@ from skroute.calibration._scores import (
     in_units,
     normalise,
 )
+from skroute.exceptions import DoubtfulScoresWarning
 
 
 @pytest.mark.parametrize(
@@ -96,6 +100,21 @@ def test_without_classes_the_sorted_labels_name_the_columns():
     assert_array_equal(codes, [1, 0])
     assert_array_equal(labels, ["a", "b"])
     assert weight is None
+
+
+def test_a_column_of_a_frame_that_no_row_is_of_is_doubted_unless_it_is_named_as_a_class():
+    frame = pd.DataFrame({"id": [1.0, 2.0], "b": [0.1, 0.8], "a": [0.9, 0.2]})
+    with pytest.warns(DoubtfulScoresWarning, match=r"no row of y is of: id\. Drop them .* classes=") as caught:
+        *_, labels, _ = check_training(frame, ["a", "b"], None, None)
+    assert_array_equal(labels, ["id", "b", "a"])
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_training(frame[["b", "a"]], ["a", "b"], None, None)
+        check_training(frame, ["a", "b"], None, ["a", "b", "id"])
+    # What is refused is not doubted before.
+    with pytest.raises(ValueError, match="'c', which is not a class"):
+        check_training(frame, ["a", "c"], None, None)
 
 
 @pytest.mark.parametrize(

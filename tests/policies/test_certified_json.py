@@ -158,6 +158,14 @@ def test_wrong_files_are_refused(change):
         CertifiedPolicy.from_dict(FILE | change)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"), [("classes", "'classes' beside what was learned"), ("learned", "got none of them")]
+)
+def test_half_of_a_fitted_policy_is_refused(name, message):
+    with pytest.raises(ValueError, match=message):
+        CertifiedPolicy.from_dict({key: part for key, part in FILE.items() if key != name})
+
+
 def test_copies_decide_alike():
     proba, y = draw()
     policy = quietly(CertifiedPolicy({"*": 0.1}, min_recall={"vpn": 0.8}), proba, y)
