@@ -20,7 +20,7 @@ BITS_OF_LIMIT = np.full(1, LIMIT).view(np.uint64)[0]
 SIGN, ONE = np.uint64(2**63), np.uint64(1)
 # Exponents of two: of the least float with all its digits, and of what scores are divided by at most.
 LEAST_EXPONENT, MOST_EXPONENT = -1022, 1000
-# Fewer rows with signs are brought into order sooner without packing them.
+# Fewer rows with signs are in order before they are packed.
 FEW = 2**11
 # Rows that are packed at once, so that they stay in the cache.
 BLOCK = 2**15
@@ -51,8 +51,7 @@ def pack(scores: NDArray[np.float64], label: NDArray[np.bool_], *, as_floats: bo
         Finite; at least one. -0.0 counts as 0.0.
     label : ndarray of shape (n_samples,)
     as_floats : bool
-        Whether keys without signs are sorted as floats, too, and not as whole numbers: the order is the same, and some
-        processors are quicker at it.
+        Whether keys that need not be sorted as floats are all the same, as is quicker on some processors.
     """
     key = _unsigned_keys(scores, label)
     if key is not None:

@@ -5,15 +5,14 @@ again. Here they are found without reading a file. Three rules keep this as true
 
 - Everything is remembered by all of the contents that it follows from (`Contents`), copied before the fit.
 - A fit is found only while its file is in the cache: with `memory` cleared, nothing is remembered.
-- What is kept is pickled or copied, so that no router shares anything with another, but for what a policy is fitted on:
-  arrays that nobody can write to. Responses are remembered only for models that nobody was given: once a caller has
-  hold of them, they may be changed, and are asked each time.
+- What is kept is pickled or copied, so that no router shares anything with another. Responses are remembered only for
+  models that nobody was given: once a caller has hold of them, they may be changed, and are asked each time.
 """
 
 import os
 import pickle
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from joblib.memory import MemorizedResult, Memory
@@ -38,8 +37,6 @@ class _Fit:
     """One cross-fit as bytes, from which every router takes objects of its own."""
 
     file: MemorizedResult
-    rows: NDArray[np.intp]
-    proba: NDArray[np.float64]
     rest: bytes
     models: bytes
     has_decision_function: bool
@@ -48,7 +45,7 @@ class _Fit:
 
     def thaw(self) -> CrossFit:
         rest: CrossFit = pickle.loads(self.rest)
-        return replace(rest, rows=self.rows, proba=self.proba, models=FrozenModels(self))
+        return replace(rest, models=FrozenModels(self))
 
 
 class FrozenModels:
@@ -142,18 +139,11 @@ def remembered_cross_fit(memory: Any, hashed: dict[str, Any], ignored: dict[str,
     result, file = cached_call(memory, cross_fit, seen.digest(), hashed | ignored)
     if file is None:
         return result
-    rows, proba = (_never_written_to(part) for part in (result.rows, result.proba))
-    small = replace(result, rows=rows[:0], proba=proba[:0], models=[])
     try:
-        rest, models = pickle.dumps(small), pickle.dumps(result.models)
+        # By protocol 5, which reads arrays without another copy.
+        rest, models = (pickle.dumps(part, protocol=5) for part in (replace(result, models=[]), result.models))
     except Exception:
         return result
-    fit = _Fit(file, rows, proba, rest, models, hasattr(result.models[0].estimator, "decision_function"), object())
-    MEMO.keep(place, seen, fit, rows.nbytes + proba.nbytes + len(rest) + len(models))
+    fit = _Fit(file, rest, models, hasattr(result.models[0].estimator, "decision_function"), object())
+    MEMO.keep(place, seen, fit, len(fit.rest) + len(fit.models))
     return fit.thaw()
-
-
-def _never_written_to(array: NDArray[Any]) -> NDArray[Any]:
-    """Return a copy of the same layout over bytes, which nobody can make writable."""
-    order: Literal["C", "F"] = "C" if array.flags.c_contiguous else "F"
-    return np.frombuffer(array.tobytes(order), dtype=array.dtype).reshape(array.shape, order=order)

@@ -61,14 +61,6 @@ class Unpicklable(Counting):
         return self
 
 
-class Keeping(RoutePolicy):
-    """A policy that keeps what it was fitted on."""
-
-    def fit(self, proba, y=None, *, classes=None, sample_weight=None):
-        self.given_ = proba
-        return super().fit(proba, y, classes=classes, sample_weight=sample_weight)
-
-
 pytestmark = pytest.mark.filterwarnings("ignore::skroute.exceptions.DeadGateWarning")
 
 
@@ -132,17 +124,6 @@ def test_equal_rows_are_scored_once(data, memory, calls):
         assert_array_equal(model.predict_route(X), model.explain_route(X).route)
         assert model.decision_function(X).shape == proba.shape
     assert calls == ["response"]
-
-
-def test_nobody_can_write_to_what_the_next_policy_is_fitted_on(data, memory, calls):
-    X, y, _ = data()
-    given = [router(place, policy=Keeping(0.5, **OPEN)).fit(X, y).policy_.given_ for place in (None, memory, memory)]
-    assert calls.count("fit") == 2 * 3
-    for found in given[1:]:
-        assert_array_equal(found, given[0])
-        assert found.strides == given[0].strides
-        with pytest.raises(ValueError, match="WRITEABLE"):
-            found.flags.writeable = True
 
 
 @pytest.mark.parametrize("convert", [csr_array, np.ndarray.tolist, np.asfortranarray], ids=["sparse", "list", "order"])
