@@ -127,9 +127,9 @@ class BetaCalibrator(OneClassCalibrator):
     @classmethod
     def map_all(cls, calibrators: Sequence[Self], n_rows: int) -> Map:
         """Return how so many rows of scores, with a column for each calibrator, are calibrated, block by block."""
-        if len({one.from_proba_ for one in calibrators}) > 1:
+        if len({(one.from_proba_, one.kind == "auto") for one in calibrators}) > 1:
             return super().map_all(calibrators, n_rows)
-        from_proba, found_out = calibrators[0].from_proba_, any(one.kind == "auto" for one in calibrators)
+        from_proba, found_out = calibrators[0].from_proba_, calibrators[0].kind == "auto"
         parameters = -np.array([(one.a_, one.b_, one.c_) for one in calibrators]).T
         a, b, c = (ByColumn(column, n_rows) for column in parameters)
 

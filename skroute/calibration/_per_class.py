@@ -1,6 +1,7 @@
 """One calibrator for each class, one-vs-rest."""
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import compress
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from skroute.calibration._identity import IdentityCalibrator
 from skroute.calibration._isotonic import IsotonicCalibrator
 from skroute.calibration._one_class import OneClassCalibrator
 from skroute.calibration._one_row import MOST_CLASSES, finite_row, shares_of_row
+from skroute.calibration._score_kind import lie_in_unit
 from skroute.calibration._scores import check_scores, check_training, normalise, score_matrix
 from skroute.calibration._sigmoid import SigmoidCalibrator
 
@@ -41,7 +43,7 @@ class PerClassCalibrator(BaseEstimator):
         scores of one class, such as `sklearn.isotonic.IsotonicRegression`. A dict gives each class its own; the key
         ``"*"`` stands for the classes that it does not name, which are "sigmoid" without it.
     kind : {"auto", "proba", "scores"}, default="auto"
-        What the scores are, for classes with "beta" or "none". These two find it out from the column of their class:
+        What the scores are, for classes with "beta" or "none". These two find it out from the columns of their classes:
         probabilities lie in [0, 1].
 
     Attributes
@@ -97,7 +99,7 @@ class PerClassCalibrator(BaseEstimator):
             If shapes disagree, a value is not finite, or `calibrators` names a class or a method that does not exist.
         """
         values, codes, labels, weight = check_training(scores, y, sample_weight, classes)
-        kinds = self._kinds(labels)
+        kinds = _agreed(self._kinds(labels), values)
         if len(labels) == 2 and kinds[0] is kinds[1]:
             kinds = [None, kinds[1]]
         fitted = [
@@ -259,6 +261,18 @@ class PerClassCalibrator(BaseEstimator):
             f"A calibration method of a class must be one of {', '.join(map(repr, ONE_VS_REST))} or an object with "
             f"fit(scores, y) and predict(scores). Got {shown(kind)} instead."
         )
+
+
+def _agreed(kinds: list[Any], values: NDArray[np.float64]) -> list[Any]:
+    """Return the calibrators of the classes: where one has scores beyond [0, 1], none finds that it has probabilities.
+
+    So decision values of a class that happen to lie in there are not taken for something else than the others are.
+    """
+    unsure = [isinstance(kind, (BetaCalibrator, IdentityCalibrator)) and kind.kind == "auto" for kind in kinds]
+    if not any(unsure) or lie_in_unit(values[:, unsure]):
+        return kinds
+    told = {id(kind): clone(kind).set_params(kind="scores") for kind in compress(kinds, unsure)}
+    return [told.get(id(kind), kind) for kind in kinds]
 
 
 def _complete(proba: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from skroute._validation import check_option
 from skroute._warn_caller import warn_caller
 from skroute.exceptions import DoubtfulScoresWarning
 
-__all__ = ["check_range", "check_same_kind", "is_proba"]
+__all__ = ["check_range", "check_same_kind", "is_proba", "lie_in_unit"]
 
 # What scores are: to be found out from the values, probabilities, or decision values.
 KINDS = ("auto", "proba", "scores")
@@ -29,7 +29,7 @@ def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:
     least = float(scores.min(initial=0.0))
     known = np.nan_to_num(scores, nan=0.0) if np.isnan(least) else scores
     positive = bool(known.min(initial=0.0) >= -RANGE_TOLERANCE)
-    inside = positive and bool(known.max(initial=0.0) <= 1.0 + RANGE_TOLERANCE)
+    inside = positive and lie_in_unit(known)
     if known.ndim == 1 or not positive:
         return inside
     sums = row_sums(known)
@@ -53,6 +53,12 @@ def is_proba(scores: NDArray[np.float64], kind: str, owner: str) -> bool:
             "something else, tell the calibrator: kind='scores'."
         )
     return False
+
+
+def lie_in_unit(scores: NDArray[np.float64]) -> bool:
+    """Tell whether all scores that are known lie in [0, 1], give or take what rounding adds to probabilities."""
+    least, most = (find.reduce(scores, axis=None, initial=0.0) for find in (np.fmin, np.fmax))
+    return bool(least >= -RANGE_TOLERANCE and most <= 1.0 + RANGE_TOLERANCE)
 
 
 def _are_plain(scores: NDArray[np.float64]) -> bool:
@@ -95,7 +101,7 @@ def check_range(scores: NDArray[np.float64], owner: str, row: list[float] | None
         raise ValueError(
             f"scores must be probabilities in [0, 1], as those that {owner} was fitted on, got "
             f"{least if least < -SUM_SLACK else most:.6g}. Divide percentages by 100; decision values take a "
-            "calibrator that was fitted on such."
+            "calibrator that was fitted on such or, if it was, told so: kind='scores'."
         )
 
 

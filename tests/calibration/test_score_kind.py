@@ -137,6 +137,36 @@ def test_a_class_that_was_told_what_its_scores_are_does_not_doubt_them(method):
     PerClassCalibrator(method).fit(logits, y).predict_proba(2.0 * logits)
 
 
+def test_only_classes_that_found_out_for_themselves_refuse():
+    proba, y = scores_of(3, 300)
+    fitted = PerClassCalibrator({0: BetaCalibrator(kind="proba"), "*": "beta"}).fit(proba, y)
+    rows = proba[:3].copy()
+    rows[0, 0] = 1.2
+    first = fitted.predict_proba(rows)[0]
+    rows[2, 1] = np.nan
+    assert_allclose(fitted.predict_proba(rows)[0], first)
+    rows[0, 1] = 1.2
+    with pytest.raises(ValueError, match=r"got 1\.2"):
+        fitted.predict_proba(rows)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("method", ["beta", "none"])
+def test_one_class_in_zero_to_one_among_decision_values_has_no_probabilities(method, n_classes):
+    rng = np.random.default_rng(0)
+    scores, y = rng.normal(size=(60, n_classes)), rng.integers(0, n_classes, 60)
+    scores[:, -1] = rng.random(60)
+    weight = np.ones(60)
+    # It tells, though it does not count.
+    scores[5, -1], weight[5] = 2.5, 0.0
+    told = PerClassCalibrator(method, kind="scores").fit(scores, y, weight)
+    found = PerClassCalibrator(method).fit(scores, y, weight)
+    assert_allclose(found.predict_proba(3.0 * scores - 1.0), told.predict_proba(3.0 * scores - 1.0))
+    # Columns of other methods do not tell.
+    mixed = PerClassCalibrator({0: "sigmoid", "*": method}).fit(np.clip(scores, [-9.0] + [0.0] * (n_classes - 1), 1), y)
+    assert all(one.from_proba_ for one in mixed.calibrators_[1:])
+
+
 def test_every_row_of_many_is_looked_at():
     scores, y, _ = draw("logits", N_CLASSES)
     fitted = TemperatureCalibrator().fit(scores, y)
