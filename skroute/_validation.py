@@ -19,6 +19,7 @@ __all__ = [
     "check_mapping",
     "check_option",
     "check_sample_weight",
+    "closest",
     "column",
     "counts_rows",
     "distinct_labels",
@@ -166,11 +167,11 @@ def distinct_labels(y: NDArray[Any], name: str = "y") -> NDArray[Any]:
     return labels
 
 
-def close_to(label: Any, texts: Iterable[str]) -> str:
-    """Return a question that proposes the text which is closest to a label, whatever the case of letters, or none."""
+def closest(label: Any, texts: Iterable[str]) -> str | None:
+    """Return the text that is closest to a label, whatever the case of letters; None where none is close."""
     by_fold = {text.casefold(): text for text in texts}
     close = difflib.get_close_matches(str(label).casefold(), by_fold, n=1)
-    return f" Did you mean {by_fold[close[0]]!r}?" if close else ""
+    return by_fold[close[0]] if close else None
 
 
 def label_positions(labels: Iterable[Any], classes: NDArray[Any], name: str) -> list[int]:
@@ -191,7 +192,8 @@ def label_positions(labels: Iterable[Any], classes: NDArray[Any], name: str) -> 
     for label in labels:
         position = positions.get(label, by_text.get(str(label)))
         if position is None:
-            hint = close_to(label, by_text)
+            close = closest(label, by_text)
+            hint = f" Did you mean {close!r}?" if close is not None else ""
             raise ValueError(f"{name} names {label!r}, which is not a class.{hint} The classes are {listed(known)}.")
         found.append(position)
     return found

@@ -1,6 +1,5 @@
 """The same rows under several policies: routes, errors, costs, and what moved from where to where."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from skroute._frames import check_proba
 from skroute._tabular import counted
 from skroute._validation import (
     check_sample_weight,
+    closest,
     column,
     counts_rows,
     distinct_labels,
@@ -173,11 +173,11 @@ def _read(
 
 def _warn_of_labels(rows: Mapping[Any, int], known: Sequence[Any]) -> None:
     """Warn once of labels that are no class, given the rows of each, the most frequent first."""
-    by_text = {str(label).casefold(): label for label in known}
+    by_text = {str(label): label for label in known}
     texts = []
     for label in sorted(rows, key=lambda label: -rows[label]):
-        close = difflib.get_close_matches(str(label).casefold(), by_text, n=1)
-        hint = f"; did you mean {by_text[close[0]]!r}?" if close else ""
+        close = closest(label, by_text)
+        hint = f"; did you mean {by_text[close]!r}?" if close is not None else ""
         texts.append(f"{label!r} ({counted(rows[label], 'row')}{hint})")
     warn_caller(
         f"y holds labels that are no class of the policies: {listed(texts, SHOWN_LABELS)}. Their rows are wrong "

@@ -23,7 +23,7 @@ def rows(elements):
     return st.integers(1, 40).flatmap(lambda n: st.tuples(arrays(float, n, elements=elements), arrays(bool, n)))
 
 
-def check(packed, scores, label):
+def assert_packed(packed, scores, label):
     order = np.lexsort((label, scores))
     found = packed.scores()
     assert_array_equal(found, scores[order])
@@ -40,7 +40,7 @@ def test_rows_come_back_in_order_to_the_last_bit_or_not_at_all(as_floats, drawn)
     packed = pack(scores, label, as_floats=as_floats)
     size = np.abs(scores[scores != 0.0])
     if packed is not None:
-        check(packed, scores, label)
+        assert_packed(packed, scores, label)
     else:
         # Divided by a power of two that is above the largest, at most twice as large, the least would be subnormal.
         assert size.max() >= 1.0
@@ -50,7 +50,7 @@ def test_rows_come_back_in_order_to_the_last_bit_or_not_at_all(as_floats, drawn)
 @pytest.mark.parametrize("as_floats", [False, True])
 @given(drawn=rows(st.floats(0.0, LIMIT, exclude_max=True)))
 def test_probabilities_are_always_packed(as_floats, drawn):
-    check(pack(*drawn, as_floats=as_floats), *drawn)
+    assert_packed(pack(*drawn, as_floats=as_floats), *drawn)
 
 
 @pytest.mark.parametrize("reach", [1e-200, 1.0, 40.0, 1e200])
@@ -58,14 +58,14 @@ def test_decision_values_of_many_rows_are_packed(reach):
     rng = np.random.default_rng(0)
     scores = np.round(rng.normal(size=100_000), 4) * reach
     label = rng.random(len(scores)) < 0.3
-    check(pack(scores, label, as_floats=True), scores, label)
+    assert_packed(pack(scores, label, as_floats=True), scores, label)
 
 
 def test_digits_are_not_lost():
     label = np.zeros(2, dtype=bool)
     assert pack(np.array([2.0, 5e-324]), label, as_floats=True) is None
     assert pack(np.array([-1.7e308, 1.0]), label, as_floats=True) is None
-    check(pack(np.array([2.0, 2.0**-1020]), label, as_floats=True), np.array([2.0, 2.0**-1020]), label)
+    assert_packed(pack(np.array([2.0, 2.0**-1020]), label, as_floats=True), np.array([2.0, 2.0**-1020]), label)
 
 
 def test_few_rows_with_signs_are_left_to_others(monkeypatch):
