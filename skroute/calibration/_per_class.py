@@ -43,8 +43,8 @@ class PerClassCalibrator(BaseEstimator):
         scores of one class, such as `sklearn.isotonic.IsotonicRegression`. A dict gives each class its own; the key
         ``"*"`` stands for the classes that it does not name, which are "sigmoid" without it.
     kind : {"auto", "proba", "scores"}, default="auto"
-        What the scores are, for classes with "beta" or "none". These two find it out from the columns of their classes:
-        probabilities lie in [0, 1].
+        What the scores are, for classes with "beta" or "none". These find it out together: probabilities lie in [0, 1]
+        in all of their columns.
 
     Attributes
     ----------
