@@ -16,7 +16,7 @@ import skroute
 PACKAGE = Path(skroute.__file__).parent
 # From the bottom up; what stands in one row does not import its neighbours.
 LAYERS = [
-    {"_rows", "_version"},
+    {"_rows", "_signature", "_version"},
     {"_top_blocks", "_estimates"},
     {"exceptions", "_validation", "_tabular", "_warn_caller"},
     {"_frames", "_column_doubt"},

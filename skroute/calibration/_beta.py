@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit, logit
 
+from skroute._signature import with_signature
 from skroute.calibration._apply import ByColumn, Floats, Map, all_finite, logistic
 from skroute.calibration._one_class import OneClassCalibrator
 from skroute.calibration._score_kind import check_range, is_proba
@@ -93,6 +94,7 @@ class BetaCalibrator(OneClassCalibrator):
     [0.23, 0.45, 0.93]
     """
 
+    @with_signature
     def __init__(self, kind: str = "auto") -> None:
         self.kind = kind
 

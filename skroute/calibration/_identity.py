@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from sklearn.utils.validation import check_is_fitted
 
+from skroute._signature import with_signature
 from skroute.calibration._one_class import OneClassCalibrator
 from skroute.calibration._score_kind import check_range, check_same_kind, is_proba
 from skroute.calibration._scores import check_score_column, check_scores, normalise
@@ -42,6 +43,7 @@ class IdentityCalibrator(OneClassCalibrator):
     [[0.7, 0.3], [0.2, 0.8]]
     """
 
+    @with_signature
     def __init__(self, kind: str = "auto") -> None:
         self.kind = kind
 

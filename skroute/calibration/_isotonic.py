@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from skroute._signature import with_signature
 from skroute._validation import check_amount
 from skroute.calibration._apply import Floats, Map, all_finite
 from skroute.calibration._isotonic_fit import isotonic_knots
@@ -65,6 +66,7 @@ class IsotonicCalibrator(OneClassCalibrator):
     [0.05, 0.483, 0.95]
     """
 
+    @with_signature
     def __init__(self, shrinkage: float = 0.0) -> None:
         self.shrinkage = shrinkage
 

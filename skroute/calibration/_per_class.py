@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import has_fit_parameter
 
+from skroute._signature import with_signature
 from skroute._validation import check_classes, label_positions, require_fitted, shown
 from skroute.calibration._apply import Floats, Map, all_finite, by_blocks, divide_rows
 from skroute.calibration._beta import BetaCalibrator
@@ -71,6 +72,7 @@ class PerClassCalibrator(BaseEstimator):
     [1.0, 1.0, 1.0, 1.0]
     """
 
+    @with_signature
     def __init__(self, calibrators: Any = "sigmoid", *, kind: str = "auto") -> None:
         self.calibrators = calibrators
         self.kind = kind

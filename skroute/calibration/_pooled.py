@@ -5,6 +5,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from skroute._signature import with_signature
 from skroute._validation import check_amount, check_count, column, listed, require_fitted
 from skroute.calibration._joint import JointCalibrator
 from skroute.calibration._one_row import mixture_row
@@ -83,6 +84,7 @@ class PooledCalibrator(JointCalibrator):
     True
     """
 
+    @with_signature
     def __init__(self, n_folds: int = 5, *, shrinkage: float = 5.0, kind: str = "auto") -> None:
         self.n_folds = n_folds
         self.shrinkage = shrinkage

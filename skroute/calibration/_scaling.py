@@ -5,6 +5,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from skroute._signature import with_signature
 from skroute._validation import require_fitted
 from skroute.calibration._joint import JointCalibrator
 from skroute.calibration._links import Link, fit_links
@@ -21,6 +22,7 @@ __all__ = ["MatrixCalibrator", "VectorCalibrator"]
 class _ScalingCalibrator(JointCalibrator):
     """A link from scores to log-probabilities, and a scaling of these."""
 
+    @with_signature
     def __init__(self, kind: str = "auto") -> None:
         self.kind = kind
 

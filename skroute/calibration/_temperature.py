@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 
 from skroute._column_doubt import doubt_columns
 from skroute._rows import bits_of
+from skroute._signature import with_signature
 from skroute._validation import check_level, require_fitted
 from skroute.calibration._apply import all_finite, by_blocks, divide_rows
 from skroute.calibration._links import fit_beta
@@ -74,6 +75,7 @@ class TemperatureCalibrator(BaseEstimator):
     [[0.85, 0.15]]
     """
 
+    @with_signature
     def __init__(self, floor: float = 1e-12, *, kind: str = "auto") -> None:
         self.floor = floor
         self.kind = kind

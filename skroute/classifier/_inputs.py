@@ -29,7 +29,9 @@ def check_data(X: Any, y: Any, sample_weight: Any) -> tuple[Any, NDArray[Any], N
     if y is None:
         raise ValueError("RoutingClassifier requires y to be passed, but the target y is None.")
     X, y = indexable(X, y)
-    y = column_or_1d(np.asarray(y), warn=True)
+    y = np.asarray(y)
+    if y.ndim != 1 or y.dtype.kind not in CLASS_KINDS:
+        y = column_or_1d(y, warn=True)
     assert_all_finite(y, input_name="y")
     if y.dtype.kind == "O":
         distinct_labels(y)

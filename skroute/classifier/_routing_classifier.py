@@ -12,6 +12,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import has_fit_parameter
 
 from skroute._column_doubt import columns_are_told
+from skroute._signature import with_signature
 from skroute.calibration._methods import wants_proba
 from skroute.classifier._callbacks import CallbackSupportMixin, begin_fit, end_fit, with_callbacks
 from skroute.classifier._cross_fit import CalibratedModel, CrossFit, weights_of
@@ -121,6 +122,7 @@ class RoutingClassifier(PredictionsMixin, CallbackSupportMixin, ClassifierMixin,
     {0: 0.8, 1: 0.8, 2: 0.99}
     """
 
+    @with_signature
     def __init__(
         self,
         estimator: Any = None,

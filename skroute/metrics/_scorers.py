@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
+from skroute._signature import with_signature
 from skroute._validation import check_sample_weight, listed
 from skroute.metrics._figures import PROBA_FIGURES, ROUTE_FIGURES
 from skroute.metrics._routing_cost import routing_cost, two_cost_mean
@@ -155,6 +156,7 @@ class RouteScorer(_Scorer):
     {'policy__threshold': 0.85}
     """
 
+    @with_signature
     def __init__(
         self,
         figures: Sequence[str] | None = None,
@@ -228,6 +230,7 @@ class FigureScorer(_Scorer):
         As in `RouteScorer`; for "neg_cost" only.
     """
 
+    @with_signature
     def __init__(
         self,
         figure: str,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from skroute._column_doubt import doubt_columns
 from skroute._frames import check_proba
+from skroute._signature import with_signature
 from skroute._validation import (
     check_classes,
     check_sample_weight,
@@ -124,6 +125,7 @@ class CertifiedPolicy(BasePolicy):
 
     _keyed_params = ("thresholds", "watch", "max_error", "min_recall")
 
+    @with_signature
     def __init__(
         self,
         max_error: float | Mapping[Any, float] = 0.05,

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skroute._column_doubt import doubt_columns
 from skroute._frames import check_proba
+from skroute._signature import with_signature
 from skroute._validation import (
     check_amount,
     check_level,
@@ -149,6 +150,7 @@ class CostPolicy(BasePolicy):
     expected_cost_: float
     shadow_price_: float
 
+    @with_signature
     def __init__(
         self,
         costs: Any,

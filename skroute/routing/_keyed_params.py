@@ -33,7 +33,7 @@ class KeyedParamsMixin:
         """
         params: dict[str, Any] = super().get_params(deep=deep)  # type: ignore[misc]
         for name in self._keyed_params if deep else ():
-            entries = params[name]
+            entries = params.get(name)
             if isinstance(entries, Mapping):
                 params.update({f"{name}__{label}": value for label, value in entries.items()})
         return params

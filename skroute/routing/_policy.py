@@ -8,6 +8,7 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from skroute._column_doubt import doubt_columns
+from skroute._signature import with_signature
 from skroute._validation import check_level, check_sample_weight, shown
 from skroute.routing._base_policy import BasePolicy
 from skroute.routing._dead_gates import warn_of_dead_gates
@@ -90,6 +91,7 @@ class RoutePolicy(BasePolicy):
 
     _keyed_params = ("thresholds", "watch")
 
+    @with_signature
     def __init__(
         self,
         threshold: float = 0.80,
@@ -148,7 +150,8 @@ class RoutePolicy(BasePolicy):
         self._learn_candidates(values, codes, weight)
         # The defaults are meant to serve every number of classes; only a number that somebody chose is a mistake.
         own: type = type(self)
-        defaults = _defaults(own)
+        # A subclass may leave parameters out.
+        defaults = _defaults(RoutePolicy) | _defaults(own)
         chosen = {name for name in GATES + ("threshold",) if getattr(self, name) != defaults[name]}
         warn_of_dead_gates(self.audit(), chosen, self._by_class("thresholds", labels))
         return self

@@ -394,3 +394,14 @@ def test_an_impossible_threshold_does_not_become_a_possible_one():
     data = clone(RoutePolicy(-math.inf)).to_dict()
     with pytest.raises(ValueError, match="'threshold'"):
         RoutePolicy.from_dict(data).fit(UNIFORM)
+
+
+def test_a_subclass_may_leave_parameters_out():
+    class Cautious(RoutePolicy):
+        def __init__(self, threshold=0.95):
+            super().__init__(threshold, margin=0.1)
+
+    with pytest.warns(DeadGateWarning, match="margin = 0.1: every auto row"):
+        policy = clone(Cautious()).set_params(threshold=0.99).fit([[0.7, 0.3]])
+    assert policy.get_params() == {"threshold": 0.99}
+    assert policy.thresholds_ == {0: 0.99, 1: 0.99}
