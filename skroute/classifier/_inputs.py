@@ -32,7 +32,7 @@ def check_data(X: Any, y: Any, sample_weight: Any) -> tuple[Any, NDArray[Any], N
     y = np.asarray(y)
     if y.ndim != 1 or y.dtype.kind not in CLASS_KINDS:
         y = column_or_1d(y, warn=True)
-    assert_all_finite(y, input_name="y")
+        assert_all_finite(y, input_name="y")
     if y.dtype.kind == "O":
         distinct_labels(y)
     if y.dtype.kind not in CLASS_KINDS:
@@ -110,9 +110,11 @@ def route_params(
         routed = process_routing(router, "fit", sample_weight=weight, **fit_params)
         return dict(routed.estimator.fit), dict(routed.splitter.split)
     estimator_params = dict(fit_params)
-    if not has_fit_parameter(base, "groups") and estimator_params.get("groups") is None:
-        estimator_params.pop("groups", None)
-    if _wants_groups(router.cv) or ("groups" in estimator_params and not has_fit_parameter(base, "groups")):
+    lost = "groups" in estimator_params and not has_fit_parameter(base, "groups")
+    if lost and estimator_params["groups"] is None:
+        lost = False
+        del estimator_params["groups"]
+    if lost or _wants_groups(router.cv):
         raise ValueError(
             "groups reach the folds by metadata routing, which is off: call "
             "sklearn.set_config(enable_metadata_routing=True), and pass groups to fit and a splitter that takes them, "
