@@ -4,12 +4,13 @@ import html
 import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
 __all__ = [
+    "RowTable",
     "Sheet",
     "Tabular",
     "count_text",
@@ -123,6 +124,21 @@ class Tabular:
         columns = self._columns()
         rows = zip(*(_plain(values) for values in columns.values()), strict=True)
         return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+class RowTable(Tabular):
+    """Mixin for tables with an entry for each row that was asked about; a dataclass with a field `index`."""
+
+    index: Any
+
+    def indexed_like(self, rows: Any) -> Self:
+        """Return the table with the index of the frame or Series that the rows came in, if they did."""
+        # Lists have an index of another kind.
+        return replace(self, index=rows.index) if hasattr(rows, "iloc") else self  # type: ignore[type-var]
+
+    def to_pandas(self) -> Any:
+        """Return the table as a pandas DataFrame, with the index of the frame that the rows came in (needs pandas)."""
+        return _optional("pandas").DataFrame(dict(self._columns()), index=self.index)
 
 
 def _optional(name: str) -> Any:

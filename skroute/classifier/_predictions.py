@@ -115,7 +115,8 @@ class PredictionsMixin:
         """
         proba = self.predict_proba(X)
         table: RouteTable = self._policy().explain(proba)
-        return table
+        # Somebody else's policy may return what it likes.
+        return table.indexed_like(X) if isinstance(table, RouteTable) else table
 
     def routes_and_labels(self, X: Any) -> tuple[NDArray[np.str_], NDArray[Any]]:
         """Predict the route and the label of each row: of what `explain_route` says, that by which it is scored.
@@ -157,7 +158,7 @@ class PredictionsMixin:
         """
         proba = self.predict_proba(X)
         sets: LabelSets = self._policy().candidate_sets(proba)
-        return sets
+        return sets.indexed_like(X) if isinstance(sets, LabelSets) else sets
 
     def _policy(self) -> Any:
         """Return the policy, which may have been put in place of the fitted one; columns have no names to match."""

@@ -19,7 +19,7 @@ from skroute.classifier._cross_fit import CalibratedModel, CrossFit, weights_of
 from skroute.classifier._inputs import check_data, check_parameters, encode_targets, route_params
 from skroute.classifier._predictions import PredictionsMixin
 from skroute.classifier._remembered import FrozenModels, mean_proba, remembered_cross_fit
-from skroute.classifier._response import take, take_params
+from skroute.classifier._response import is_frozen, take, take_params
 from skroute.classifier._splits import are_blocks, make_splits, split_holdout
 from skroute.classifier._warnings import warn_of_rare_classes, warn_of_unlike_folds
 from skroute.routing import RoutePolicy
@@ -203,7 +203,9 @@ class RoutingClassifier(PredictionsMixin, CallbackSupportMixin, ClassifierMixin,
         estimator_params = take_params(estimator_params, rows, len(y))
         splitter_params = take_params(splitter_params, rows, len(y))
         codes = codes[rows]
-        splits = make_splits(self.cv, X_fit, y_fit, codes, splitter_params, partition=not ensemble)
+        splits = make_splits(
+            self.cv, X_fit, y_fit, codes, splitter_params, partition=not ensemble, apart=not is_frozen(base)
+        )
         context = begin_fit(self, X, y, len(splits) + (not ensemble))
         result = remembered_cross_fit(
             self.memory,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import LeaveOneOut, StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.utils import check_random_state
 
+from skroute._tabular import counted
 from skroute._validation import check_count, shown
 
 __all__ = ["DEFAULT_FOLDS", "StratifiedFolds", "are_blocks", "make_splits", "split_holdout"]
@@ -38,7 +39,7 @@ class StratifiedFolds:
 
 
 def make_splits(
-    cv: Any, X: Any, y: NDArray[Any], codes: NDArray[np.intp], params: dict[str, Any], *, partition: bool
+    cv: Any, X: Any, y: NDArray[Any], codes: NDArray[np.intp], params: dict[str, Any], *, partition: bool, apart: bool
 ) -> list[Split] | StratifiedFolds:
     """Return the folds that `cv` asks for, as pairs of training and test rows.
 
@@ -54,6 +55,8 @@ def make_splits(
         Metadata for the splitter, such as groups.
     partition : bool
         Whether every row must be tested exactly once.
+    apart : bool
+        Whether no split may test rows that it trains on.
 
     Raises
     ------
@@ -89,7 +92,7 @@ def make_splits(
         return StratifiedFolds(int(n_folds or 0), codes)
     given = check_cv(cv, y, classifier=True).split(X, y, **params)
     splits = [(_as_rows(train, len(y)), _as_rows(test, len(y))) for train, test in given]
-    _check_splits(splits, cv, y, partition=partition)
+    _check_splits(splits, cv, y, partition=partition, apart=apart)
     return splits
 
 
@@ -98,7 +101,7 @@ def are_blocks(splits: list[Split] | StratifiedFolds) -> bool:
     return isinstance(splits, StratifiedFolds) or all((test[1:] == test[:-1] + 1).all() for _, test in splits)
 
 
-def _check_splits(splits: list[Split], cv: Any, y: NDArray[Any], *, partition: bool) -> None:
+def _check_splits(splits: list[Split], cv: Any, y: NDArray[Any], *, partition: bool, apart: bool) -> None:
     if not splits:
         raise ValueError(f"cv must give at least one split, got none from {cv!r}.")
     for i, split in enumerate(splits):
@@ -107,11 +110,26 @@ def _check_splits(splits: list[Split], cv: Any, y: NDArray[Any], *, partition: b
                 raise ValueError(
                     f"cv must give one-dimensional row numbers in [0, {len(y)}); the {name} rows of split {i} are not."
                 )
+        if apart:
+            _check_apart(split, i, len(y))
     tested = np.concatenate([test for _, test in splits])
     if partition and not np.array_equal(np.sort(tested), np.arange(len(y))):
         raise ValueError(
             "cv must test every row exactly once when ensemble=False (the calibrators are fitted on out-of-fold "
             "scores of all rows). Use ensemble=True for repeated or partial splits."
+        )
+
+
+def _check_apart(split: Split, number: int, n_samples: int) -> None:
+    train, test = split
+    trained = np.zeros(n_samples, dtype=np.bool_)
+    trained[train] = True
+    both = test[trained[test]]
+    if both.size:
+        raise ValueError(
+            f"cv must keep training and test rows apart, or the calibrators learn from scores that are too good; split "
+            f"{number} has {counted(both.size, 'row')} in both, such as {both[0]}. A classifier that is fitted already "
+            "is passed as FrozenEstimator(classifier)."
         )
 
 

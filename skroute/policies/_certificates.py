@@ -214,6 +214,18 @@ class Certificates(Tabular):
             rows=[_cells(record) for record in records],
             words=("class", "target", "guarantee", "statement"),
             caption=repr(self),
+            note=self._note(),
+        )
+
+    def _note(self) -> str:
+        """Return how many of the statements may be false, unless they hold all at once: each alone is nearly sure."""
+        tried = np.isin(self.status, ("certified", "not_attained"))
+        alone = bool(tried.any()) and self.risk[tried].max() > (1.0 - self.confidence) * 0.999
+        if not (alone and tried.sum() > 1 and (self.status == "certified").any()):
+            return ""
+        return (
+            f"Of the {tried.sum()} statements that were tried, up to {self.risk[tried].sum():.2g} are certified "
+            "wrongly on average; joint=True has all hold at once."
         )
 
 

@@ -277,7 +277,8 @@ class CostPolicy(BasePolicy):
             return super().explain(proba)
         values, _ = check_proba(proba, classes=self.classes_)
         matrix = self.costs_.matrix(self.classes_)
-        return choice_table(values, matrix, self._gates(), self.shadow_price_, self.classes_)
+        table = choice_table(values, matrix, self._gates(), self.shadow_price_, self.classes_)
+        return table.indexed_like(proba)
 
     def _decision(self, proba: Any) -> Decision:
         if self.rule_ == "thresholds":

@@ -119,7 +119,7 @@ class BasePolicy(PolicyNumbers):
             If the rows are not probabilities of the classes; the message names the first bad row.
         """
         require_fitted(self)
-        return route_table(self._decision(proba), self.classes_)
+        return route_table(self._decision(proba), self.classes_).indexed_like(proba)
 
     def routes_and_labels(self, proba: Any) -> tuple[NDArray[np.str_], NDArray[Any]]:
         """Choose the route and the label of every row: of what `explain` says, that by which it is scored.
@@ -196,7 +196,7 @@ class BasePolicy(PolicyNumbers):
                 f"candidate_sets needs sets that fit has learned: give {type(self).__name__} candidates=0.95 before."
             )
         values, _ = check_proba(proba, classes=self.classes_, fitted=True)
-        return label_sets(self.candidates_, values, self.classes_)
+        return label_sets(self.candidates_, values, self.classes_).indexed_like(proba)
 
     def audit(self, n_classes: int | None = None) -> PolicyAudit:
         """Tell for every number what confidence it implies, and whether it can still change a route.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._tabular import Sheet, Tabular, counted, more_text
+from skroute._tabular import RowTable, Sheet, counted, more_text
 from skroute.routing._candidates import CandidateSets
 
 __all__ = ["LabelSets", "label_sets"]
@@ -17,7 +17,7 @@ SHOWN_ROWS, SHOWN_LABELS = 10, 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LabelSets(Tabular):
+class LabelSets(RowTable):
     """For every row the labels that may be the true one, the most probable first.
 
     It has a length; ``sets[i]`` is the list of labels of row i, and a slice, mask or indices select rows. As a table
@@ -35,6 +35,8 @@ class LabelSets(Tabular):
         Positions in `classes`, row after row.
     proba : ndarray of float of shape (n_labels,)
         Their probabilities.
+    index : pandas.Index or None
+        Of the frame or Series that the rows came in, kept by `to_pandas`. None: they are numbered.
 
     Examples
     --------
@@ -55,6 +57,7 @@ class LabelSets(Tabular):
     starts: NDArray[np.intp]
     codes: NDArray[np.intp]
     proba: NDArray[np.floating]
+    index: Any = None
 
     @property
     def sizes(self) -> NDArray[np.intp]:
@@ -77,7 +80,8 @@ class LabelSets(Tabular):
         chosen = np.arange(len(self))[rows]
         starts = np.concatenate([[0], np.cumsum(self.sizes[chosen])])
         entries = np.arange(starts[-1]) + np.repeat(self.starts[chosen] - starts[:-1], self.sizes[chosen])
-        return LabelSets(self.coverage, self.classes, starts, self.codes[entries], self.proba[entries])
+        index = None if self.index is None else self.index[chosen]
+        return LabelSets(self.coverage, self.classes, starts, self.codes[entries], self.proba[entries], index)
 
     def __iter__(self) -> Iterator[list[Any]]:
         """Iterate over the lists of labels."""

@@ -89,9 +89,10 @@ def explain_route(estimator: Any, X: Any) -> RouteTable:
     >>> explain_route(RoutingClassifier(LogisticRegression(max_iter=1000)).fit(X, y), X[:3])
     RouteTable(3 rows: 3 auto, 0 watch, 0 escalate, 0 clarify)
     """
-    router, X = reach(estimator, X, "explain_route")
-    table: RouteTable = router.explain_route(X)
-    return table
+    router, rows = reach(estimator, X, "explain_route")
+    table: RouteTable = router.explain_route(rows)
+    # Steps on the way may have made an array of a frame.
+    return table.indexed_like(X) if isinstance(table, RouteTable) else table
 
 
 def reach(estimator: Any, X: Any, method: str, outer: str = "") -> tuple[Any, Any]:

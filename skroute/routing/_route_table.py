@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skroute._tabular import Sheet, Tabular, counted, more_text
+from skroute._tabular import RowTable, Sheet, counted, more_text
 from skroute.routing._gates import AUTO, ROUTES, Decision
 
 __all__ = ["RouteTable", "route_table"]
@@ -15,8 +15,8 @@ SHOWN_ROWS = 10
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RouteTable(Tabular):
-    """Routes with everything that led to them; every field is an array of shape (n_samples,).
+class RouteTable(RowTable):
+    """Routes with everything that led to them; every field but the index is an array of shape (n_samples,).
 
     It has a length, slices like an array, and converts with `to_pandas`, `to_polars` and `to_records`.
 
@@ -42,6 +42,8 @@ class RouteTable(Tabular):
         "passed" for an auto row, else the first thing that stopped it: "never" (the class is never auto-routed),
         "confidence", "margin", "entropy", "watch". Of a `CostPolicy` also "cost": a person is cheaper or, of an auto
         row, another class than the top one.
+    index : pandas.Index or None
+        Of the frame or Series that the rows came in, kept by `to_pandas`. None: they are numbered.
 
     Examples
     --------
@@ -67,16 +69,18 @@ class RouteTable(Tabular):
     passed_margin: NDArray[np.bool_]
     passed_entropy: NDArray[np.bool_]
     reason: NDArray[np.str_]
+    index: Any = None
 
     def _columns(self) -> dict[str, NDArray[Any]]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "index"}
 
     def __getitem__(self, rows: Any) -> "RouteTable":
         """Return the table of some rows: a slice, a mask, indices, or one index (a table of one row)."""
         if isinstance(rows, (int, np.integer)):
             # A lone index keeps a table, and -1 is a valid start that -1:0 would not be.
             rows = [int(rows)]
-        return RouteTable(**{name: values[rows] for name, values in self._columns().items()})
+        index = None if self.index is None else self.index[np.arange(len(self))[rows]]
+        return RouteTable(**{name: values[rows] for name, values in self._columns().items()}, index=index)
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of each route."""

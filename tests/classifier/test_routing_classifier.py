@@ -19,10 +19,11 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import cross_val_predict
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils import get_tags
 
-from skroute import RoutePolicy, RoutingClassifier
+from skroute import RoutePolicy, RoutingClassifier, explain_route
 from skroute.classifier import _workers
 
 ROUTES = {"auto", "watch", "escalate", "clarify"}
@@ -86,6 +87,20 @@ def test_containers_give_the_same_probabilities_as_arrays(data, kind, holdout):
     }
     router = logistic(**settings).fit(given, y, weights.get(kind, weight))
     assert_allclose(router.predict_proba(given), expected, atol=1e-4)
+
+
+def test_what_is_told_of_a_frame_joins_its_rows(data):
+    X, y, _ = data()
+    given = frames(X)["pandas"]
+    router = logistic(policy=RoutePolicy(candidates=0.9)).fit(given, y)
+    some = given.sample(20, random_state=0)
+    joined = some.join(router.explain_route(some).to_pandas()).join(router.candidate_sets(some).to_pandas())
+    assert_array_equal(joined["route"], router.predict_route(some))
+    assert joined["size"].min() >= 1
+    piped = make_pipeline(StandardScaler(), logistic()).fit(given, y)
+    assert_array_equal(explain_route(piped, some).to_pandas().index, some.index)
+    plain = logistic(policy=RoutePolicy(candidates=0.9)).fit(X, y)
+    assert plain.explain_route(X.tolist()).to_pandas().index.tolist() == list(range(len(X)))
 
 
 def test_names_and_number_of_features_are_those_of_the_classifier(data):

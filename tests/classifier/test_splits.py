@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import sklearn
 from numpy.testing import assert_array_equal
+from sklearn.datasets import load_iris
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, StratifiedKFold
 
@@ -13,7 +15,7 @@ CODES = np.repeat([0, 1, 2], [40, 17, 3])
 
 
 def splits_of(cv, codes=CODES, **params):
-    return make_splits(cv, np.zeros((len(codes), 1)), codes, codes, params, partition=False)
+    return make_splits(cv, np.zeros((len(codes), 1)), codes, codes, params, partition=False, apart=True)
 
 
 class Recording(RoutePolicy):
@@ -194,11 +196,25 @@ def test_folds_are_blocks_where_their_rows_follow_each_other(dtype):
 
     def blocks(*tests):
         cv = [(np.setdiff1d(rows, test), np.asarray(test, dtype=dtype)) for test in tests]
-        return are_blocks(make_splits(cv, rows, y, y, {}, partition=False))
+        return are_blocks(make_splits(cv, rows, y, y, {}, partition=False, apart=True))
 
     assert blocks(rows[:100], rows[100:200])
     assert not blocks(rows[:100:2], rows[100:200])
     assert not blocks(rows[255::-255], rows[:10])
-    assert are_blocks(make_splits(None, rows, y, y, {}, partition=True))
+    assert are_blocks(make_splits(None, rows, y, y, {}, partition=True, apart=True))
     with pytest.raises(ValueError, match=r"one-dimensional row numbers in \[0, 300\); the test rows of split 0"):
         blocks(rows[:100].reshape(50, 2))
+
+
+def test_training_and_test_rows_are_apart_unless_the_classifier_is_fitted():
+    X, y = load_iris(return_X_y=True)
+    rows = np.arange(150)
+    half = np.arange(0, 150, 2)
+    cv = [(np.append(half, 7), np.setdiff1d(rows, half)), (np.setdiff1d(rows, half), half)]
+    with pytest.raises(ValueError, match=r"apart.*split 0 has 1 row in both, such as 7.*FrozenEstimator"):
+        RoutingClassifier(LogisticRegression(), cv=cv).fit(X, y)
+    with pytest.raises(ValueError, match="split 0 has 150 rows in both, such as 0"):
+        RoutingClassifier(LogisticRegression(), cv=[(rows, rows)], ensemble=True).fit(X, y)
+    fitted = LogisticRegression(max_iter=1000).fit(X, y)
+    router = RoutingClassifier(FrozenEstimator(fitted), cv=[(rows, rows)]).fit(X, y)
+    assert len(router.predict_route(X)) == 150

@@ -129,12 +129,25 @@ def test_a_label_may_hold_a_colon():
 
 def test_what_is_shown_of_a_class_stands_together():
     certificates = table(record(label=0), record(label=1), record(label=0, kind="recall"))
-    assert [line.split()[:2] for line in str(certificates).splitlines()[2:]] == [
+    assert [line.split()[:2] for line in str(certificates).splitlines()[2:5]] == [
         ["0", "<="],
         ["0", "recall"],
         ["1", "<="],
     ]
     assert [statement[0] for statement in certificates.statements()] == ["0", "1", "0"]
+
+
+def test_the_table_tells_how_many_statements_may_be_false():
+    """The confidence is that of each search: of hard classes, all that are certified may be certified wrongly."""
+    hard = [record("not_attained", label=f"hard {number}") for number in range(13)]
+    note = str(table(record(), record(label="a"), *hard, record("too_few_rows", label="b"))).splitlines()[-1]
+    assert note == (
+        "Of the 15 statements that were tried, up to 1.5 are certified wrongly on average; joint=True has all hold at "
+        "once."
+    )
+    joint = [record(label=label, risk=0.05) for label in "ab"]
+    for certain in ([record()], hard, joint):
+        assert "wrongly" not in str(table(*certain))
 
 
 def test_no_bound_is_shown_where_rows_are_too_few():

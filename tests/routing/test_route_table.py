@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from skroute import RoutePolicy, RouteTable
+from skroute.policies import CostPolicy, RoutingCosts
 
 CLASSES = ["unlock", "vpn", "security"]
 COLUMNS = [
@@ -192,3 +193,31 @@ def test_html_escapes_labels():
     assert "&lt;b&gt;" in text
     assert "a &amp; &#x27;b&#x27;" in text
     assert "RouteTable(2 rows: " in text
+
+
+COSTS = RoutingCosts.from_defaults(CLASSES, wrong=10, review=1)
+
+
+@pytest.mark.parametrize("policy", [RoutePolicy(candidates=0.9), CostPolicy(COSTS, rule="bayes", candidates=0.9)])
+def test_pandas_keeps_the_index_of_the_rows(policy):
+    rng = np.random.default_rng(0)
+    proba = rng.dirichlet([0.3] * 3, size=300)
+    labels = np.array(CLASSES)[(proba.cumsum(axis=1) < rng.random((300, 1))).sum(axis=1)]
+    policy.fit(proba, labels, classes=CLASSES)
+    names = [f"ticket {number}" for number in range(300)]
+    frame = pd.DataFrame(proba, columns=CLASSES, index=names)
+    for ask in (policy.explain, policy.candidate_sets):
+        expected = ask(proba)
+        assert expected.to_pandas().index.tolist() == list(range(300))
+        table = ask(frame[CLASSES[::-1]])
+        pd.testing.assert_frame_equal(table.to_pandas(), expected.to_pandas().set_axis(names))
+        for rows in (slice(2, 50, 3), [7, -1, 3], table.to_pandas().index.str.endswith("7")):
+            assert table[rows].to_pandas().index.tolist() == frame.index[rows].tolist()
+        assert table.to_records() == expected.to_records()
+
+
+def test_one_row_keeps_its_index(table):
+    indexed = table.indexed_like(pd.Series("abcdefghi", index=list("rstuvwxyz")))
+    assert indexed[-1].to_pandas().index.tolist() == ["z"]
+    assert indexed[:0].to_pandas().shape == (0, len(COLUMNS))
+    assert indexed.indexed_like(list("abcdefghi")) is indexed
