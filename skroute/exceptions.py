@@ -7,6 +7,7 @@ __all__ = [
     "CacheWarning",
     "DeadGateWarning",
     "DoubtfulScoresWarning",
+    "GroupedRowsWarning",
     "RareClassWarning",
     "SkrouteWarning",
     "UncertifiedClassWarning",
@@ -28,6 +29,10 @@ class DeadGateWarning(SkrouteWarning):
 
 class DoubtfulScoresWarning(SkrouteWarning):
     """Scores do not look like what they are taken for: their kind, or the classes of their columns, may be others."""
+
+
+class GroupedRowsWarning(SkrouteWarning):
+    """Rows that belong together were counted one by one by a policy that promises something of independent rows."""
 
 
 class RareClassWarning(SkrouteWarning):

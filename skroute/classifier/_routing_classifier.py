@@ -21,7 +21,7 @@ from skroute.classifier._predictions import PredictionsMixin
 from skroute.classifier._remembered import FrozenModels, mean_proba, remembered_cross_fit
 from skroute.classifier._response import is_frozen, take, take_params
 from skroute.classifier._splits import are_blocks, make_splits, split_holdout
-from skroute.classifier._warnings import warn_of_rare_classes, warn_of_unlike_folds
+from skroute.classifier._warnings import warn_of_grouped_rows, warn_of_rare_classes, warn_of_unlike_folds
 from skroute.routing import RoutePolicy
 
 __all__ = ["RoutingClassifier"]
@@ -198,6 +198,7 @@ class RoutingClassifier(PredictionsMixin, CallbackSupportMixin, ClassifierMixin,
             if hasattr(part, "check"):
                 part.check(classes)
         estimator_params, splitter_params = route_params(self, base, weight, fit_params)
+        warn_of_grouped_rows(policy, splitter_params.get("groups"))
         rows, held = split_holdout(self.holdout, codes, splitter_params.get("groups"), self.random_state)
         X_fit, y_fit = (take(X, rows), y[rows]) if held.size else (X, y)
         estimator_params = take_params(estimator_params, rows, len(y))

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc
+from sklearn.utils.validation import has_fit_parameter
 
 from skroute._tabular import counted
 from skroute._validation import listed
 from skroute._warn_caller import warn_caller
-from skroute.exceptions import RareClassWarning, UnlikeFoldsWarning
+from skroute.exceptions import GroupedRowsWarning, RareClassWarning, UnlikeFoldsWarning
 
-__all__ = ["warn_of_lost_weights", "warn_of_rare_classes", "warn_of_unlike_folds"]
+__all__ = ["warn_of_grouped_rows", "warn_of_lost_weights", "warn_of_rare_classes", "warn_of_unlike_folds"]
 
 # Folds differ where their accuracies lie so far apart, and so seldom do by chance: told where so many right and wrong
 # rows are expected of each, since the test is of large numbers.
@@ -71,6 +72,21 @@ def warn_of_unlike_folds(n_rows: NDArray[np.intp], n_right: NDArray[np.intp]) ->
         "spoils what is learned from the folds: pass cv=StratifiedKFold(5, shuffle=True, random_state=0).",
         UnlikeFoldsWarning,
     )
+
+
+def warn_of_grouped_rows(policy: Any, groups: Any) -> None:
+    """Say that what the policy promises rests on rows that are independent, where rows of one group are given."""
+    promises = has_fit_parameter(policy, "reference") or getattr(policy, "candidates", None) is not None
+    if groups is None or not promises:
+        return
+    n_rows, n_groups = len(groups), len(np.unique(groups))
+    if n_groups < n_rows:
+        warn_caller(
+            f"{type(policy).__name__} counts each row as evidence, but the {n_rows} rows are of {n_groups} groups, and "
+            "rows of one group tell less than others: what it promises may be broken more often than it says. Fit on "
+            "one row of each group: rows = np.unique(groups, return_index=True)[1].",
+            GroupedRowsWarning,
+        )
 
 
 def warn_of_lost_weights(estimator: Any) -> None:

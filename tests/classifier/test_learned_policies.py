@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skroute import CertifiedPolicy, RoutePolicy, RoutingClassifier, explain_route, predict_route
 from skroute.datasets import make_tickets
-from skroute.exceptions import RareClassWarning, UncertifiedClassWarning
+from skroute.exceptions import GroupedRowsWarning, RareClassWarning, UncertifiedClassWarning
 from skroute.metrics import RouteScorer
 
 OPEN = {"margin": None, "max_entropy": None}
@@ -221,8 +221,21 @@ def test_copies_in_plain_folds_break_the_promise_and_groups_keep_them_together()
     with sklearn.config_context(enable_metadata_routing=True):
         for holdout in (None, 0.4):
             cv = StratifiedGroupKFold(3).set_split_request(groups=True)
-            fitted = router(forest, cv=cv, holdout=holdout, random_state=0).fit(X, y, groups=groups)
+            fitted = router(forest, cv=cv, holdout=holdout, random_state=0)
+            with pytest.warns(GroupedRowsWarning, match="the 600 rows are of 300 groups"):
+                fitted.fit(X, y, groups=groups)
             assert worst(fitted) < 0.13
+
+
+def test_groups_of_one_row_and_policies_without_promises_are_not_warned_of():
+    X, y, _ = draw(300)
+    pairs = np.arange(300) // 2
+    with sklearn.config_context(enable_metadata_routing=True):
+        cv = StratifiedGroupKFold(3).set_split_request(groups=True)
+        router(cv=cv).fit(X, y, groups=np.arange(300))
+        router(cv=cv, policy=RoutePolicy()).fit(X, y, groups=pairs)
+        with pytest.warns(GroupedRowsWarning, match="RoutePolicy counts each row"):
+            router(cv=cv, policy=RoutePolicy(candidates=0.9)).fit(X, y, groups=pairs)
 
 
 # In the company of scikit-learn
