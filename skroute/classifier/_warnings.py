@@ -79,7 +79,7 @@ def warn_of_grouped_rows(policy: Any, groups: Any) -> None:
     promises = has_fit_parameter(policy, "reference") or getattr(policy, "candidates", None) is not None
     if groups is None or not promises:
         return
-    n_rows, n_groups = len(groups), len(np.unique(groups))
+    n_rows, n_groups = len(groups), len(set(np.asarray(groups).tolist()))
     if n_groups < n_rows:
         warn_caller(
             f"{type(policy).__name__} counts each row as evidence, but the {n_rows} rows are of {n_groups} groups, and "

@@ -220,12 +220,13 @@ class Certificates(Tabular):
     def _note(self) -> str:
         """Return how many of the statements may be false, unless they hold all at once: each alone is nearly sure."""
         tried = np.isin(self.status, ("certified", "not_attained"))
-        alone = bool(tried.any()) and self.risk[tried].max() > (1.0 - self.confidence) * 0.999
-        if not (alone and tried.sum() > 1 and (self.status == "certified").any()):
+        wrong = self.risk[tried].sum()
+        # With joint=True, and of one alone, there is no more to say than the confidence.
+        if wrong <= (1.0 - self.confidence) * 1.001 or not (self.status == "certified").any():
             return ""
         return (
-            f"Of the {tried.sum()} statements that were tried, up to {self.risk[tried].sum():.2g} are certified "
-            "wrongly on average; joint=True has all hold at once."
+            f"Of the {tried.sum()} statements that were tried, up to {wrong:.2g} are certified wrongly on average; "
+            "joint=True has all hold at once."
         )
 
 
