@@ -12,7 +12,15 @@ from skroute.classifier import RoutingClassifier
 from skroute.metrics import PolicyComparison, compare_policies
 from skroute.policies import Certificates, CertifiedPolicy, CostPolicy, RoutingCosts, labels_needed
 from skroute.reliability import ReliabilityTable, reliability_table
-from skroute.routing import LabelSets, PolicyAudit, RoutePolicy, RouteTable, explain_route, predict_route
+from skroute.routing import (
+    LabelSets,
+    PolicyAudit,
+    RoutePolicy,
+    RouteTable,
+    candidate_sets,
+    explain_route,
+    predict_route,
+)
 
 __all__ = [
     "Certificates",
@@ -27,6 +35,7 @@ __all__ = [
     "RoutingClassifier",
     "RoutingCosts",
     "__version__",
+    "candidate_sets",
     "compare_policies",
     "explain_route",
     "labels_needed",

@@ -1,10 +1,11 @@
 """Results as tables: one set of named columns, shown as text, HTML, pandas, polars or records."""
 
+import copy
 import html
 import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -132,9 +133,25 @@ class RowTable(Tabular):
     index: Any
 
     def indexed_like(self, rows: Any) -> Self:
-        """Return the table with the index of the frame or Series that the rows came in, if they did."""
-        # Lists have an index of another kind.
-        return replace(self, index=rows.index) if hasattr(rows, "iloc") else self  # type: ignore[type-var]
+        """Return the table with the index of the frame or Series that the rows came in, if it has one of its length."""
+        index: Any = getattr(rows, "index", None) if hasattr(rows, "iloc") else None
+        if not hasattr(index, "equals") or len(index) != len(self):
+            return self
+        # Of whatever constructor.
+        table = copy.copy(self)
+        object.__setattr__(table, "index", index)
+        return table
+
+    def _index_of(self, rows: Any) -> Any:
+        """Return the index of some rows: a slice, a mask or numbers."""
+        if self.index is None:
+            return None
+        if hasattr(rows, "iloc") and np.asarray(rows).dtype.kind in "bO" and not self.index.equals(rows.index):
+            raise ValueError(
+                "A mask must have the index of the rows, in the same order; the one given has another. Align it, "
+                "mask.loc[table.index], or pass mask.to_numpy() if its order is that of the rows."
+            )
+        return self.index[np.atleast_1d(np.arange(len(self))[rows])]
 
     def to_pandas(self) -> Any:
         """Return the table as a pandas DataFrame, with the index of the frame that the rows came in (needs pandas)."""

@@ -60,6 +60,7 @@ def check_parameters(router: Any, base: Any) -> tuple[Any, bool]:
         example = f"{policy.__name__}(...)" if is_policy else "RoutePolicy()"
         raise _bad("policy", f"a policy, such as {example}, or None", policy)
     _check_n_jobs(router.n_jobs)
+    _check_cv(router.cv, share)
     ensemble = not is_frozen(base) if isinstance(router.ensemble, str) else bool(router.ensemble)
     if needs_kernel_columns(base) and (ensemble or share is not None):
         # A model of some rows would need other columns to predict than the caller can know of.
@@ -71,6 +72,15 @@ def check_parameters(router: Any, base: Any) -> tuple[Any, bool]:
 def _check_n_jobs(n_jobs: Any) -> None:
     if n_jobs is not None and not (isinstance(n_jobs, Integral) and int(n_jobs) != 0):
         raise _bad("n_jobs", "an int other than 0 or None", n_jobs)
+
+
+def _check_cv(cv: Any, holdout: Any) -> None:
+    drawn = cv is None or isinstance(cv, Real | str) or hasattr(cv, "split")
+    if holdout is not None and not drawn:
+        raise ValueError(
+            "The 'cv' parameter of RoutingClassifier must be an int, a splitter or None with holdout=, which draws "
+            "rows at random before: splits that name rows cannot know which are left."
+        )
 
 
 def _bad(name: str, demand: str, value: Any) -> ValueError:

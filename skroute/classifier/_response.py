@@ -26,8 +26,9 @@ __all__ = [
 
 def is_frozen(estimator: Any) -> bool:
     """Tell whether the classifier is fitted already, and stays so."""
-    last = estimator[-1] if isinstance(estimator, Pipeline) and len(estimator) else estimator
-    return isinstance(last, FrozenEstimator)
+    while isinstance(estimator, Pipeline) and len(estimator):
+        estimator = estimator[-1]
+    return isinstance(estimator, FrozenEstimator)
 
 
 def needs_kernel_columns(estimator: Any) -> bool:
@@ -127,7 +128,8 @@ def scores(
             # For three classes the three pairs could not be told from the three classes.
             _refuse(estimator, name, "gives a value a pair of classes; set decision_function_shape='ovr'")
     if n_rows is not None and n_rows != len(values):
-        _refuse(estimator, name, f"must give one row a row of X: {n_rows} rows, got {len(values)}")
+        of_frame = "; of a frame, pass the column that it takes" if hasattr(X, "columns") else ""
+        _refuse(estimator, name, f"must give one row a row of X: {n_rows} rows, got {len(values)}{of_frame}")
     if values.shape != (len(values), len(known)):
         _refuse(estimator, name, f"must give one column for each of its {len(known)} classes, got {values.shape}")
     # As lists, which of few classes takes a fraction of a comparison of arrays.

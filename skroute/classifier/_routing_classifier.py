@@ -20,7 +20,7 @@ from skroute.classifier._inputs import check_data, check_parameters, encode_targ
 from skroute.classifier._predictions import PredictionsMixin
 from skroute.classifier._remembered import FrozenModels, mean_proba, remembered_cross_fit
 from skroute.classifier._response import is_frozen, take, take_params
-from skroute.classifier._splits import are_blocks, make_splits, split_holdout
+from skroute.classifier._splits import are_blocks, are_grouped, make_splits, split_holdout
 from skroute.classifier._warnings import warn_of_grouped_rows, warn_of_rare_classes, warn_of_unlike_folds
 from skroute.routing import RoutePolicy
 
@@ -198,8 +198,8 @@ class RoutingClassifier(PredictionsMixin, CallbackSupportMixin, ClassifierMixin,
             if hasattr(part, "check"):
                 part.check(classes)
         estimator_params, splitter_params = route_params(self, base, weight, fit_params)
-        warn_of_grouped_rows(policy, splitter_params.get("groups"))
-        rows, held = split_holdout(self.holdout, codes, splitter_params.get("groups"), self.random_state)
+        groups = splitter_params.get("groups")
+        rows, held = split_holdout(self.holdout, codes, groups, self.random_state)
         X_fit, y_fit = (take(X, rows), y[rows]) if held.size else (X, y)
         estimator_params = take_params(estimator_params, rows, len(y))
         splitter_params = take_params(splitter_params, rows, len(y))
@@ -231,10 +231,15 @@ class RoutingClassifier(PredictionsMixin, CallbackSupportMixin, ClassifierMixin,
         learn_on, proba = rows[result.rows], result.proba
         if held.size:
             learn_on, proba = held, mean_proba(result.models, take(X, held))
-        # A policy that searches where other rows tell it to can give exact guarantees on the rows held out.
-        apart = {"reference": result.proba} if held.size and has_fit_parameter(policy, "reference") else {}
+        grouped = are_grouped(groups, weight)
+        # A policy that searches where other rows tell it to can give exact guarantees on rows held out, if these are
+        # independent.
+        exact = held.size and not grouped and has_fit_parameter(policy, "reference")
+        apart = {"reference": result.proba} if exact else {}
         with columns_are_told():
             policy.fit(proba, y[learn_on], classes=classes, sample_weight=weights_of(weight, learn_on), **apart)
+        if grouped:
+            warn_of_grouped_rows(policy)
         policy.hold_back(classes[result.unseen])
         # One array, which shows at a glance that the policy has the router's classes.
         policy.classes_ = classes

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from skroute._tabular import counted
 from skroute._validation import check_count, shown
 
-__all__ = ["DEFAULT_FOLDS", "StratifiedFolds", "are_blocks", "make_splits", "split_holdout"]
+__all__ = ["DEFAULT_FOLDS", "StratifiedFolds", "are_blocks", "are_grouped", "make_splits", "split_holdout"]
 
 DEFAULT_FOLDS = 5
 
@@ -90,8 +90,10 @@ def make_splits(
         )
     if (isinstance(cv, Integral) or (type(cv) is StratifiedKFold and not cv.shuffle)) and not params:
         return StratifiedFolds(int(n_folds or 0), codes)
-    given = check_cv(cv, y, classifier=True).split(X, y, **params)
-    splits = [(_as_rows(train, len(y)), _as_rows(test, len(y))) for train, test in given]
+    # Of splits that are no pairs, check_cv does not tell which.
+    by_rows = hasattr(cv, "__iter__") and not hasattr(cv, "split")
+    given = cv if by_rows else check_cv(cv, y, classifier=True).split(X, y, **params)
+    splits = [_read_split(number, split, len(y)) for number, split in enumerate(given)]
     _check_splits(splits, cv, y, partition=partition, apart=apart)
     return splits
 
@@ -103,13 +105,9 @@ def are_blocks(splits: list[Split] | StratifiedFolds) -> bool:
 
 def _check_splits(splits: list[Split], cv: Any, y: NDArray[Any], *, partition: bool, apart: bool) -> None:
     if not splits:
-        raise ValueError(f"cv must give at least one split, got none from {cv!r}.")
+        spent = " A generator gives its splits once: pass list(splits)." if hasattr(cv, "__next__") else ""
+        raise ValueError(f"cv must give at least one split, got none from {cv!r}.{spent}")
     for i, split in enumerate(splits):
-        for name, part in zip(("training", "test"), split, strict=True):
-            if part.ndim != 1 or not len(part) or part.dtype.kind not in "iu" or part.min() < 0 or part.max() >= len(y):
-                raise ValueError(
-                    f"cv must give one-dimensional row numbers in [0, {len(y)}); the {name} rows of split {i} are not."
-                )
         if apart:
             _check_apart(split, i, len(y))
     tested = np.concatenate([test for _, test in splits])
@@ -133,12 +131,31 @@ def _check_apart(split: Split, number: int, n_samples: int) -> None:
         )
 
 
-def _as_rows(part: Any, n_samples: int) -> NDArray[np.intp]:
+def _read_split(number: int, split: Any, n_samples: int) -> Split:
+    try:
+        train, test = split
+    except (TypeError, ValueError):
+        raise ValueError(f"cv must give pairs of training and test rows; split {number} is {shown(split)}.") from None
+    of_split = f"rows of split {number}"
+    return _as_rows(train, n_samples, f"the training {of_split}"), _as_rows(test, n_samples, f"the test {of_split}")
+
+
+def _as_rows(part: Any, n_samples: int, name: str) -> NDArray[np.intp]:
     rows = np.asarray(part)
-    if rows.dtype == bool and len(rows) == n_samples:
-        return np.flatnonzero(rows)
-    # One that does not fit turns negative, and is refused.
-    return rows.astype(np.intp, copy=False) if rows.dtype.kind in "iu" else rows
+    if rows.dtype == object and all(isinstance(item, bool | np.bool_) for item in rows.flat):
+        rows = rows.astype(np.bool_)
+    demand = f"cv must give the numbers of rows, in [0, {n_samples}), or masks; {name}"
+    if rows.size and (rows.ndim != 1 or rows.dtype.kind not in "biu"):
+        raise ValueError(f"{demand} are {shown(part)}.")
+    if rows.dtype == bool:
+        if len(rows) != n_samples:
+            raise ValueError(f"{demand} are a mask of {counted(len(rows), 'row')}, for {n_samples}.")
+        rows = np.flatnonzero(rows)
+    if not rows.size:
+        raise ValueError(f"{demand} are none.")
+    if rows.min() < 0 or rows.max() >= n_samples:
+        raise ValueError(f"{demand} are from {rows.min()} to {rows.max()}.")
+    return rows.astype(np.intp, copy=False)
 
 
 def _stratified(codes: NDArray[np.intp], counts: NDArray[np.intp]) -> StratifiedFolds:
@@ -149,6 +166,18 @@ def _stratified(codes: NDArray[np.intp], counts: NDArray[np.intp]) -> Stratified
             "class has one row."
         )
     return StratifiedFolds(n_folds, codes)
+
+
+def are_grouped(groups: Any, weight: NDArray[np.float64] | None) -> bool:
+    """Tell whether several rows, of those that have weight, are of one group."""
+    labels = np.asarray(groups)
+    if groups is None or labels.ndim != 1 or (weight is not None and len(weight) != len(labels)):
+        return False
+    labels = labels if weight is None else labels[weight > 0]
+    try:
+        return len(np.unique(labels)) < len(labels)
+    except TypeError:
+        return len({str(label) for label in labels.tolist()}) < len(labels)
 
 
 def split_holdout(

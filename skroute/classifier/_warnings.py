@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc
-from sklearn.utils.validation import has_fit_parameter
 
 from skroute._tabular import counted
 from skroute._validation import listed
@@ -74,17 +73,18 @@ def warn_of_unlike_folds(n_rows: NDArray[np.intp], n_right: NDArray[np.intp]) ->
     )
 
 
-def warn_of_grouped_rows(policy: Any, groups: Any) -> None:
-    """Say that what the policy promises rests on rows that are independent, where rows of one group are given."""
-    promises = has_fit_parameter(policy, "reference") or getattr(policy, "candidates", None) is not None
-    if groups is None or not promises:
-        return
-    n_rows, n_groups = len(groups), len(set(np.asarray(groups).tolist()))
-    if n_groups < n_rows:
+def warn_of_grouped_rows(policy: Any) -> None:
+    """Say that what a fitted policy promises rests on rows that are independent, where several are of one group."""
+    certificates, promised = getattr(policy, "certificates_", None), []
+    if certificates is not None and (certificates.guarantee != "none").any():
+        promised.append("certificates")
+    if getattr(policy, "candidates_", None) is not None:
+        promised.append("candidate sets")
+    if promised:
         warn_caller(
-            f"{type(policy).__name__} counts each row as evidence, but the {n_rows} rows are of {n_groups} groups, and "
-            "rows of one group tell less than others: what it promises may be broken more often than it says. Fit on "
-            "one row of each group: rows = np.unique(groups, return_index=True)[1].",
+            f"{type(policy).__name__} counts each row as evidence, but rows of one group tell less than others: its "
+            f"{' and '.join(promised)} may break their promise more often than they say. Fit on one row of each group: "
+            "rows = np.unique(groups, return_index=True)[1].",
             GroupedRowsWarning,
         )
 

@@ -218,12 +218,15 @@ class Certificates(Tabular):
         )
 
     def _note(self) -> str:
-        """Return how many of the statements may be false, unless they hold all at once: each alone is nearly sure."""
-        tried = np.isin(self.status, ("certified", "not_attained"))
-        wrong = self.risk[tried].sum()
-        # With joint=True, and of one alone, there is no more to say than the confidence.
-        if wrong <= (1.0 - self.confidence) * 1.001 or not (self.status == "certified").any():
+        """Return how many of the statements may be false, or that they hold all at once: each alone is nearly sure."""
+        tried = np.isin(self.status, TRIED)
+        if not (self.status == "certified").any():
             return ""
+        if self.risk[tried].max() < (1.0 - self.confidence) * 0.999:
+            return f"All of these hold at once with {level_text(self.confidence)} confidence."
+        if tried.sum() == 1:
+            return ""
+        wrong = self.risk[tried].sum()
         return (
             f"Of the {tried.sum()} statements that were tried, up to {wrong:.2g} are certified wrongly on average; "
             "joint=True has all hold at once."
@@ -258,10 +261,14 @@ def _read_record(record: Mapping[str, Any], name: str) -> dict[str, Any]:
             if value not in (None, "inf") and (isinstance(value, bool) or not isinstance(value, Real)):
                 raise ValueError(f"{place} must be a number, 'inf' or None, got {shown(value)}.")
             found[part] = math.nan if value is None else float(value)
+    if found["status"] in TRIED and not 0.0 < found["risk"] < 1.0:
+        raise ValueError(f"{name}['risk'] must lie in (0, 1), got {shown(record['risk'])}.")
     return found
 
 
 KINDS = ("error", "recall")
+# What became of statements that were tested.
+TRIED = ("certified", "not_attained")
 # Of all statements together.
 SETTINGS = ("confidence", "watch_order")
 # What the columns of text may say.

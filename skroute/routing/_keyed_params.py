@@ -1,10 +1,12 @@
 """Dict parameters whose entries are parameters themselves: ``thresholds__security_incident``."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from numbers import Real
 from typing import Any
 
-from skroute._validation import shown
+from skroute._validation import listed, shown
 
 __all__ = ["KeyedParamsMixin"]
 
@@ -30,9 +32,21 @@ class KeyedParamsMixin:
         -------
         params : dict
             Parameter names mapped to their values.
+
+        Raises
+        ------
+        TypeError
+            If the constructor of a subclass takes any parameter, as ``**``.
         """
+        own: type = type(self)
+        if _takes_any(own):
+            raise TypeError(
+                f"{type(self).__name__} must name the parameters of its constructor one by one: clone, and with it "
+                "every fit of a router, would lose those given as **."
+            )
         params: dict[str, Any] = super().get_params(deep=deep)  # type: ignore[misc]
         for name in self._keyed_params if deep else ():
+            # A subclass may leave it out.
             entries = params.get(name)
             if isinstance(entries, Mapping):
                 params.update({f"{name}__{label}": value for label, value in entries.items()})
@@ -55,14 +69,15 @@ class KeyedParamsMixin:
         """
         entries: dict[str, dict[str, Any]] = {}
         whole: dict[str, Any] = {}
+        own = super().get_params(deep=False)  # type: ignore[misc]
         for name, value in params.items():
             head, separator, label = name.partition("__")
-            if separator and head in self._keyed_params:
+            if separator and head in self._keyed_params and head in own:
                 entries.setdefault(head, {})[label] = value
             elif separator and not hasattr(getattr(self, head, self), "set_params"):
                 raise ValueError(
                     f"{type(self).__name__} cannot set {name!r}: {head} has no entries. Those with entries are "
-                    f"{', '.join(self._keyed_params)}."
+                    f"{listed(name for name in self._keyed_params if name in own)}."
                 )
             else:
                 whole[name] = value
@@ -78,3 +93,8 @@ class KeyedParamsMixin:
             changed.update({labels.get(text, text): value for text, value in changes.items()})
             setattr(self, name, changed)
         return self
+
+
+@lru_cache(maxsize=64)
+def _takes_any(policy: Callable[..., Any]) -> bool:
+    return any(one.kind is one.VAR_KEYWORD for one in inspect.signature(policy).parameters.values())

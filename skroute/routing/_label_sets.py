@@ -1,7 +1,7 @@
 """The answer to a row that no route settles: the labels that may be the true one."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -57,7 +57,7 @@ class LabelSets(RowTable):
     starts: NDArray[np.intp]
     codes: NDArray[np.intp]
     proba: NDArray[np.floating]
-    index: Any = None
+    index: Any = field(default=None, kw_only=True)
 
     @property
     def sizes(self) -> NDArray[np.intp]:
@@ -80,8 +80,8 @@ class LabelSets(RowTable):
         chosen = np.arange(len(self))[rows]
         starts = np.concatenate([[0], np.cumsum(self.sizes[chosen])])
         entries = np.arange(starts[-1]) + np.repeat(self.starts[chosen] - starts[:-1], self.sizes[chosen])
-        index = None if self.index is None else self.index[chosen]
-        return LabelSets(self.coverage, self.classes, starts, self.codes[entries], self.proba[entries], index)
+        codes, proba = self.codes[entries], self.proba[entries]
+        return LabelSets(self.coverage, self.classes, starts, codes, proba, index=self._index_of(rows))
 
     def __iter__(self) -> Iterator[list[Any]]:
         """Iterate over the lists of labels."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skroute._validation import check_classes, check_level, check_mapping, check_option, label_positions, shown
+from skroute._validation import check_classes, check_level, check_mapping, check_option, label_positions, listed, shown
 from skroute.routing._candidates import CandidateSets, check_coverage
 from skroute.routing._gates import WATCH_ORDERS, Gates
 from skroute.routing._json import from_json, to_json
@@ -86,8 +86,20 @@ class PolicyNumbers(KeyedParamsMixin, BaseEstimator):
         -------
         data : dict
             To be read by `from_dict`.
+
+        Raises
+        ------
+        ValueError
+            If a subclass leaves out parameters, and with them what the file would have to hold.
         """
         params = self.get_params(deep=False)
+        whole = next(owner for owner in type(self).__mro__ if owner.__module__.startswith("skroute."))
+        left_out = [name for name in inspect.signature(whole).parameters if name not in params]
+        if left_out:
+            raise ValueError(
+                f"{type(self).__name__} cannot be kept as a dict, which holds the parameters of a policy: its "
+                f"constructor leaves out {listed(left_out)}."
+            )
         data: dict[str, Any] = {"policy": type(self).__name__, "params": params}
         if hasattr(self, "classes_"):
             data["classes"] = self.classes_.tolist()

@@ -8,9 +8,11 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
+from skroute._tabular import RowTable
+from skroute.routing._label_sets import LabelSets
 from skroute.routing._route_table import RouteTable
 
-__all__ = ["explain_route", "predict_route", "reach"]
+__all__ = ["candidate_sets", "explain_route", "predict_route", "reach"]
 
 
 def predict_route(estimator: Any, X: Any) -> NDArray[np.str_]:
@@ -90,9 +92,56 @@ def explain_route(estimator: Any, X: Any) -> RouteTable:
     RouteTable(3 rows: 3 auto, 0 watch, 0 escalate, 0 clarify)
     """
     router, rows = reach(estimator, X, "explain_route")
-    table: RouteTable = router.explain_route(rows)
-    # Steps on the way may have made an array of a frame.
-    return table.indexed_like(X) if isinstance(table, RouteTable) else table
+    table: RouteTable = _indexed(router.explain_route(rows), X)
+    return table
+
+
+def candidate_sets(estimator: Any, X: Any) -> LabelSets:
+    """Ask for candidate sets of a routing classifier that may stand inside a Pipeline or a search.
+
+    The counterpart of `predict_route` for rows that no route settles.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted `RoutingClassifier` whose policy has `candidates`, or a fitted object that holds one as its final step.
+    X : array-like of shape (n_samples, n_features)
+        What `estimator.predict` takes.
+
+    Returns
+    -------
+    sets : LabelSets
+        ``sets[i]`` is the list of labels of row i, at least the top class.
+
+    Raises
+    ------
+    TypeError
+        If there is no routing classifier at the end.
+    NotFittedError
+        If a search on the way is not fitted, or did not refit its best estimator.
+    ValueError
+        If the policy has no `candidates`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skroute import RoutePolicy, RoutingClassifier, candidate_sets
+    >>> X, y = load_iris(return_X_y=True)
+    >>> router = RoutingClassifier(LogisticRegression(), policy=RoutePolicy(candidates=0.8))
+    >>> candidate_sets(make_pipeline(StandardScaler(), router).fit(X, y), X[:2]).tolist()
+    [[0], [0]]
+    """
+    router, rows = reach(estimator, X, "candidate_sets")
+    sets: LabelSets = _indexed(router.candidate_sets(rows), X)
+    return sets
+
+
+def _indexed(table: Any, X: Any) -> Any:
+    # Steps on the way may have made an array of a frame. A policy of somebody else's may return what it likes.
+    return table.indexed_like(X) if isinstance(table, RowTable) and table.index is None else table
 
 
 def reach(estimator: Any, X: Any, method: str, outer: str = "") -> tuple[Any, Any]:

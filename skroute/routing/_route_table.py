@@ -1,6 +1,6 @@
 """The full account of a routing decision, one entry a row."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -69,17 +69,17 @@ class RouteTable(RowTable):
     passed_margin: NDArray[np.bool_]
     passed_entropy: NDArray[np.bool_]
     reason: NDArray[np.str_]
-    index: Any = None
+    index: Any = field(default=None, kw_only=True)
 
     def _columns(self) -> dict[str, NDArray[Any]]:
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "index"}
+        return {column.name: getattr(self, column.name) for column in fields(self) if column.name != "index"}
 
     def __getitem__(self, rows: Any) -> "RouteTable":
         """Return the table of some rows: a slice, a mask, indices, or one index (a table of one row)."""
         if isinstance(rows, (int, np.integer)):
             # A lone index keeps a table, and -1 is a valid start that -1:0 would not be.
             rows = [int(rows)]
-        index = None if self.index is None else self.index[np.arange(len(self))[rows]]
+        index = self._index_of(rows)
         return RouteTable(**{name: values[rows] for name, values in self._columns().items()}, index=index)
 
     def counts(self) -> dict[str, int]:

@@ -4,6 +4,7 @@ import pickle
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import clone
@@ -222,20 +223,47 @@ def test_copies_in_plain_folds_break_the_promise_and_groups_keep_them_together()
         for holdout in (None, 0.4):
             cv = StratifiedGroupKFold(3).set_split_request(groups=True)
             fitted = router(forest, cv=cv, holdout=holdout, random_state=0)
-            with pytest.warns(GroupedRowsWarning, match="the 600 rows are of 300 groups"):
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always", GroupedRowsWarning)
                 fitted.fit(X, y, groups=groups)
+            promised = (certificates(fitted).status == "certified").any()
+            assert promised == any(issubclass(one.category, GroupedRowsWarning) for one in told)
             assert worst(fitted) < 0.13
 
 
-def test_groups_of_one_row_and_policies_without_promises_are_not_warned_of():
-    X, y, _ = draw(300)
-    pairs = np.arange(300) // 2
-    with sklearn.config_context(enable_metadata_routing=True):
+def grouped(policy=None, holdout=None, groups=None, weight=None, copies=2):
+    """Fit to rows that stand in the data several times; return the router, and what it warned of."""
+    X, y, _ = draw(400)
+    X, y = np.concatenate([X] * copies), np.tile(y, copies)
+    groups = np.tile(np.arange(400), copies) if groups is None else groups
+    with sklearn.config_context(enable_metadata_routing=True), warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", GroupedRowsWarning)
+        base = LogisticRegression().set_fit_request(sample_weight=True)
         cv = StratifiedGroupKFold(3).set_split_request(groups=True)
-        router(cv=cv).fit(X, y, groups=np.arange(300))
-        router(cv=cv, policy=RoutePolicy()).fit(X, y, groups=pairs)
-        with pytest.warns(GroupedRowsWarning, match="RoutePolicy counts each row"):
-            router(cv=cv, policy=RoutePolicy(candidates=0.9)).fit(X, y, groups=pairs)
+        fitted = router(base, policy, cv=cv, holdout=holdout, random_state=0)
+        fitted.fit(X, y, sample_weight=weight, groups=groups)
+    return fitted, [str(one.message) for one in told if one.category is GroupedRowsWarning]
+
+
+@pytest.mark.parametrize("holdout", [None, 0.4])
+@pytest.mark.parametrize("kind", [np.asarray, lambda groups: pd.Series(groups).astype(str), np.ndarray.tolist])
+def test_what_is_promised_of_grouped_rows_is_never_exact(holdout, kind):
+    fitted, (told,) = grouped(CertifiedPolicy(0.2, **OPEN), holdout, kind(np.tile(np.arange(400), 2)))
+    assert told.startswith("CertifiedPolicy counts each row as evidence, but rows of one group tell less than others")
+    assert "its certificates may break" in told
+    assert set(certificates(fitted).guarantee) - {"none"} == {"approximate"}
+
+
+def test_of_grouped_rows_only_promises_are_warned_of():
+    assert grouped(RoutePolicy())[1] == []
+    assert "its candidate sets may" in grouped(RoutePolicy(candidates=0.9))[1][0]
+    assert grouped(CertifiedPolicy({}, thresholds=dict.fromkeys(LABELS, 0.9), **OPEN))[1] == []
+    # Groups of one row, and of one that has weight.
+    lenient = CertifiedPolicy(0.2, **OPEN)
+    fitted, told = grouped(lenient, 0.4, np.arange(400), copies=1)
+    assert (set(certificates(fitted).guarantee), told) == ({"exact"}, [])
+    assert grouped(lenient, weight=np.repeat([1.0, 0.0], 400))[1] == []
+    assert len(grouped(lenient, groups=np.where(np.arange(800) < 700, np.nan, np.arange(800)))[1]) == 1
 
 
 # In the company of scikit-learn

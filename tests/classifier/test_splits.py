@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from numpy.testing import assert_array_equal
@@ -6,6 +7,8 @@ from sklearn.datasets import load_iris
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from skroute import RoutePolicy, RoutingClassifier
 from skroute.classifier._splits import are_blocks, make_splits, split_holdout
@@ -202,7 +205,7 @@ def test_folds_are_blocks_where_their_rows_follow_each_other(dtype):
     assert not blocks(rows[:100:2], rows[100:200])
     assert not blocks(rows[255::-255], rows[:10])
     assert are_blocks(make_splits(None, rows, y, y, {}, partition=True, apart=True))
-    with pytest.raises(ValueError, match=r"one-dimensional row numbers in \[0, 300\); the test rows of split 0"):
+    with pytest.raises(ValueError, match=r"numbers of rows, in \[0, 300\), or masks; the test rows of split 0"):
         blocks(rows[:100].reshape(50, 2))
 
 
@@ -218,3 +221,41 @@ def test_training_and_test_rows_are_apart_unless_the_classifier_is_fitted():
     fitted = LogisticRegression(max_iter=1000).fit(X, y)
     router = RoutingClassifier(FrozenEstimator(fitted), cv=[(rows, rows)]).fit(X, y)
     assert len(router.predict_route(X)) == 150
+    nested = make_pipeline(FunctionTransformer(), make_pipeline(FunctionTransformer(), FrozenEstimator(fitted)))
+    RoutingClassifier(nested, cv=[(rows, rows)]).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("cv", "message"),
+    [
+        ([(range(60), [])], "the test rows of split 0 are none"),
+        ([([], range(60))], "the training rows of split 0 are none"),
+        ([(np.zeros(60, dtype=bool), range(60))], "the training rows of split 0 are none"),
+        ([(range(30), range(30, 60)), (range(30), [-1, 3])], "the test rows of split 1 are from -1 to 3"),
+        ([(range(30), range(30, 61))], "the test rows of split 0 are from 30 to 60"),
+        ([(range(30), np.ones(59, dtype=bool))], "the test rows of split 0 are a mask of 59 rows, for 60"),
+        ([(range(30), [30.0, 31.0])], r"the test rows of split 0 are \[30.0, 31.0\]"),
+        ([(range(30), slice(30, 60))], r"the test rows of split 0 are slice\(30, 60, None\)"),
+        ([(range(30), range(30, 60), range(3))], "pairs of training and test rows; split 0 is "),
+        ([np.arange(30)], "pairs of training and test rows; split 0 is array"),
+        (iter(()), "at least one split, got none.*pass list"),
+    ],
+)
+def test_each_fault_of_a_split_is_told_by_itself(cv, message):
+    with pytest.raises(ValueError, match=message):
+        splits_of(cv)
+
+
+def test_masks_are_rows():
+    first = np.arange(60) < 25
+    for masks in ((first, ~first), (first.astype(object), (~first).tolist()), (pd.Series(first), pd.array(~first))):
+        ((train, test),) = splits_of([masks])
+        assert_array_equal(train, np.flatnonzero(first))
+        assert_array_equal(test, np.flatnonzero(~first))
+
+
+def test_splits_that_name_rows_do_not_go_with_holdout():
+    X, y = load_iris(return_X_y=True)
+    folds = list(StratifiedKFold(3).split(X, y))
+    with pytest.raises(ValueError, match="must be an int, a splitter or None with holdout="):
+        RoutingClassifier(LogisticRegression(), cv=folds, holdout=0.3).fit(X, y)

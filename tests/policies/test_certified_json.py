@@ -178,3 +178,10 @@ def test_copies_decide_alike():
 def test_numbers_of_any_type_are_written():
     policy = quietly(CertifiedPolicy(np.longdouble("0.1"), confidence=np.longdouble("0.9")), *draw())
     assert json.loads(json.dumps(policy.to_dict()))["params"]["confidence"] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("risk", [None, "inf", 0.0, 1.0, 2.0, -1.0])
+def test_a_risk_that_is_no_probability_is_refused(risk):
+    assert FILE["learned"]["certificates"][0]["status"] == "certified"
+    with pytest.raises(ValueError, match=r"\['risk'\] must lie in \(0, 1\)"):
+        CertifiedPolicy.from_dict(FILE | {"learned": FILE["learned"] | _record(risk=risk)})

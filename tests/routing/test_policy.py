@@ -405,3 +405,49 @@ def test_a_subclass_may_leave_parameters_out():
         policy = clone(Cautious()).set_params(threshold=0.99).fit([[0.7, 0.3]])
     assert policy.get_params() == {"threshold": 0.99}
     assert policy.thresholds_ == {0: 0.99, 1: 0.99}
+
+
+class Strict(RoutePolicy):
+    """Two numbers are the user's, and the others are fixed."""
+
+    def __init__(self, level=0.9):
+        super().__init__(level, margin=None, max_entropy=None, thresholds={2: math.inf})
+        self.level = level
+
+
+def test_entries_of_what_a_subclass_leaves_out_cannot_be_set():
+    """They would be lost by the next clone, and a class that is never to be auto-routed would be."""
+    for name in ("watch__2", "thresholds__1"):
+        with pytest.raises(ValueError, match=f"Strict cannot set '{name}'"):
+            Strict().set_params(**{name: 0.5})
+    assert clone(Strict().set_params(level=0.7)).fit([[0.2, 0.3, 0.5]]).thresholds_ == {0: 0.7, 1: 0.7, 2: math.inf}
+
+
+def test_a_subclass_that_leaves_parameters_out_is_not_written_to_a_file_that_cannot_be_read():
+    for policy in (Strict(), Strict().fit([[0.2, 0.3, 0.5]])):
+        with pytest.raises(ValueError, match=r"Strict cannot be kept as a dict.*leaves out threshold, th"):
+            policy.to_dict()
+
+
+def test_parameters_without_names_are_refused():
+    class Team(RoutePolicy):
+        def __init__(self, team="x", **numbers):
+            super().__init__(**numbers)
+            self.team = team
+
+    policy = Team(thresholds={2: math.inf})
+    for ask in (clone, RoutePolicy.get_params, lambda one: one.set_params(team="y")):
+        with pytest.raises(TypeError, match="Team must name the parameters of its constructor"):
+            ask(policy)
+
+
+def test_what_a_subclass_decides_is_what_is_scored():
+    class Brave(RoutePolicy):
+        def decide(self, proba):
+            return np.where(super().decide(proba) == "clarify", "auto", "escalate")
+
+    proba = [[0.78, 0.22], [0.97, 0.03]]
+    policy = Brave().fit(proba)
+    routes, labels = policy.routes_and_labels(proba)
+    assert routes.tolist() == policy.decide(proba).tolist() == ["auto", "escalate"]
+    assert labels.tolist() == [0, 0]

@@ -1,4 +1,7 @@
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.datasets import load_iris
@@ -10,7 +13,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
 
-from skroute import RouteTable, RoutingClassifier, explain_route, predict_route
+from skroute import RoutePolicy, RouteTable, RoutingClassifier, candidate_sets, explain_route, predict_route
 
 X, Y = load_iris(return_X_y=True)
 
@@ -142,3 +145,24 @@ def test_a_search_of_a_foreign_estimator_is_a_type_error():
         predict_route(search, X)
     with pytest.raises(TypeError, match="got NoneType"):
         predict_route(None, X)
+
+
+def test_rows_keep_the_names_with_which_they_arrive():
+    frame = pd.DataFrame(X, index=[f"flower {number:03}" for number in range(150)])
+    model = RoutingClassifier(LogisticRegression(max_iter=500), policy=RoutePolicy(candidates=0.9)).fit(frame, Y)
+    some = frame.iloc[[120, 3, 77, 50]]
+    for step, names in [
+        (FunctionTransformer(), some.index),
+        (FunctionTransformer(pd.DataFrame.to_numpy), some.index),
+        (FunctionTransformer(pd.DataFrame.sort_index), some.index.sort_values()),
+        (FunctionTransformer(lambda rows: rows.iloc[:2]), some.index[:2]),
+        (FunctionTransformer(lambda rows: rows.to_numpy()[:2]), range(2)),
+    ]:
+        piped = Pipeline([("step", step), ("router", model)])
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "X does not have valid feature names")
+            tables = explain_route(piped, some).to_pandas(), candidate_sets(piped, some).to_pandas()
+        for table in tables:
+            assert table.index.tolist() == list(names)
+        if isinstance(names, pd.Index):
+            assert tables[0].label.tolist() == model.predict(frame.loc[names]).tolist()

@@ -221,3 +221,47 @@ def test_one_row_keeps_its_index(table):
     assert indexed[-1].to_pandas().index.tolist() == ["z"]
     assert indexed[:0].to_pandas().shape == (0, len(COLUMNS))
     assert indexed.indexed_like(list("abcdefghi")) is indexed
+
+
+def test_only_an_index_of_the_rows_is_kept(table):
+    class Odd:
+        iloc, index = None, ["a"] * 9
+
+    class Without:
+        iloc = None
+
+    for rows in (pd.Series("abc"), pd.DataFrame(np.eye(10)), Odd(), Without(), np.arange(9), "abcdefghi"):
+        assert table.indexed_like(rows) is table
+
+
+def test_tables_of_any_constructor_take_an_index(table):
+    class Own(RouteTable):
+        def __init__(self, table):
+            self.__dict__.update(vars(table))
+
+    @dataclasses.dataclass(frozen=True, eq=False, repr=False)
+    class Longer(RouteTable):
+        extra: str
+
+    frame = pd.DataFrame(np.eye(9), index=list("abcdefghi"))
+    assert Own(table).indexed_like(frame).to_pandas().index.tolist() == list("abcdefghi")
+    longer = Longer(**{name: getattr(table, name) for name in COLUMNS}, extra="x").indexed_like(frame)
+    assert (longer.extra, longer.index.tolist()) == ("x", list("abcdefghi"))
+
+
+@pytest.mark.parametrize("sets", [False, True])
+def test_a_mask_of_other_rows_is_refused(table, sets):
+    index = pd.Index(list("abcdefghi"))
+    if sets:
+        rng = np.random.default_rng(0)
+        proba = rng.dirichlet([1.0] * 3, size=100)
+        policy = RoutePolicy(candidates=0.5).fit(proba, proba.argmax(axis=1))
+        table = policy.candidate_sets(proba[:9])
+    table = table.indexed_like(pd.Series(range(9), index=index))
+    mask = pd.Series(np.arange(9) % 2 == 0, index=index)
+    assert table[mask].to_pandas().index.tolist() == list("acegi")
+    for other in (mask[::-1], mask.reset_index(drop=True)):
+        with pytest.raises(ValueError, match="A mask must have the index of the rows"):
+            table[other]
+        assert len(table[other.to_numpy()]) == 5
+    assert table[pd.Series([2, 0], index=["x", "y"])].to_pandas().index.tolist() == ["c", "a"]
