@@ -146,7 +146,10 @@ class RowTable(Tabular):
         """Return the index of some rows: a slice, a mask or numbers."""
         if self.index is None:
             return None
-        if hasattr(rows, "iloc") and np.asarray(rows).dtype.kind in "bO" and not self.index.equals(rows.index):
+        asked = np.asarray(rows) if hasattr(rows, "iloc") else np.arange(0)
+        # pandas has masks of objects and of a dtype of its own, too.
+        asked = np.asarray(asked.tolist()) if asked.dtype == object else asked
+        if asked.dtype == np.bool_ and not self.index.equals(rows.index):
             raise ValueError(
                 "A mask must have the index of the rows, in the same order; the one given has another. Align it, "
                 "mask.loc[table.index], or pass mask.to_numpy() if its order is that of the rows."

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
-from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
+from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit, PredefinedSplit
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d, indexable
 from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.multiclass import check_classification_targets
@@ -75,8 +75,8 @@ def _check_n_jobs(n_jobs: Any) -> None:
 
 
 def _check_cv(cv: Any, holdout: Any) -> None:
-    drawn = cv is None or isinstance(cv, Real | str) or hasattr(cv, "split")
-    if holdout is not None and not drawn:
+    named = isinstance(cv, PredefinedSplit) or not (cv is None or isinstance(cv, Real | str) or hasattr(cv, "split"))
+    if holdout is not None and named:
         raise ValueError(
             "The 'cv' parameter of RoutingClassifier must be an int, a splitter or None with holdout=, which draws "
             "rows at random before: splits that name rows cannot know which are left."

@@ -133,7 +133,10 @@ class PredictionsMixin:
         require_fitted(self)
         policy = self._policy()
         if isinstance(policy, BasePolicy) and type(self).explain_route is PredictionsMixin.explain_route:
-            return policy.routes_and_labels(self.predict_proba(X))
+            proba = self.predict_proba(X)
+            routes, labels = policy.routes_and_labels(proba)
+            # What is scored is what `predict_route` says.
+            return routes if type(policy).decide is BasePolicy.decide else policy.decide(proba), labels
         table = self.explain_route(X)
         return table.route, table.label
 

@@ -142,8 +142,8 @@ def _read_split(number: int, split: Any, n_samples: int) -> Split:
 
 def _as_rows(part: Any, n_samples: int, name: str) -> NDArray[np.intp]:
     rows = np.asarray(part)
-    if rows.dtype == object and all(isinstance(item, bool | np.bool_) for item in rows.flat):
-        rows = rows.astype(np.bool_)
+    rows = np.asarray(rows.tolist()) if rows.dtype == object else rows
+    rows = rows[:, 0] if rows.ndim == 2 and rows.shape[1] == 1 else rows
     demand = f"cv must give the numbers of rows, in [0, {n_samples}), or masks; {name}"
     if rows.size and (rows.ndim != 1 or rows.dtype.kind not in "biu"):
         raise ValueError(f"{demand} are {shown(part)}.")
@@ -171,6 +171,7 @@ def _stratified(codes: NDArray[np.intp], counts: NDArray[np.intp]) -> Stratified
 def are_grouped(groups: Any, weight: NDArray[np.float64] | None) -> bool:
     """Tell whether several rows, of those that have weight, are of one group."""
     labels = np.asarray(groups)
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if groups is None or labels.ndim != 1 or (weight is not None and len(weight) != len(labels)):
         return False
     labels = labels if weight is None else labels[weight > 0]

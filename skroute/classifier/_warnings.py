@@ -10,6 +10,7 @@ from skroute._tabular import counted
 from skroute._validation import listed
 from skroute._warn_caller import warn_caller
 from skroute.exceptions import GroupedRowsWarning, RareClassWarning, UnlikeFoldsWarning
+from skroute.policies import Certificates
 
 __all__ = ["warn_of_grouped_rows", "warn_of_lost_weights", "warn_of_rare_classes", "warn_of_unlike_folds"]
 
@@ -76,7 +77,7 @@ def warn_of_unlike_folds(n_rows: NDArray[np.intp], n_right: NDArray[np.intp]) ->
 def warn_of_grouped_rows(policy: Any) -> None:
     """Say that what a fitted policy promises rests on rows that are independent, where several are of one group."""
     certificates, promised = getattr(policy, "certificates_", None), []
-    if certificates is not None and (certificates.guarantee != "none").any():
+    if isinstance(certificates, Certificates) and (certificates.guarantee != "none").any():
         promised.append("certificates")
     if getattr(policy, "candidates_", None) is not None:
         promised.append("candidate sets")

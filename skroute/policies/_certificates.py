@@ -261,7 +261,7 @@ def _read_record(record: Mapping[str, Any], name: str) -> dict[str, Any]:
             if value not in (None, "inf") and (isinstance(value, bool) or not isinstance(value, Real)):
                 raise ValueError(f"{place} must be a number, 'inf' or None, got {shown(value)}.")
             found[part] = math.nan if value is None else float(value)
-    if found["status"] in TRIED and not 0.0 < found["risk"] < 1.0:
+    if found["status"] in (*TRIED, "too_few_rows") and not 0.0 < found["risk"] < 1.0:
         raise ValueError(f"{name}['risk'] must lie in (0, 1), got {shown(record['risk'])}.")
     return found
 

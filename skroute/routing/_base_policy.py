@@ -147,11 +147,9 @@ class BasePolicy(PolicyNumbers):
         (['auto', 'escalate'], ['unlock', 'vpn'])
         """
         require_fitted(self)
-        decides = type(self).decide is BasePolicy.decide
-        if not (self._follows_gates() and decides and type(self).explain is BasePolicy.explain):
+        if not (self._follows_gates() and type(self).explain is BasePolicy.explain):
             table = self.explain(proba)
-            # What is scored is what the fast path does.
-            return table.route if decides else self.decide(proba), table.label
+            return table.route, table.label
         values, _ = check_proba(proba, classes=self.classes_, fitted=True, rows=False)
         return fast_routes(self._gates(), values), self.classes_[values.argmax(axis=1)]
 

@@ -32,18 +32,7 @@ class KeyedParamsMixin:
         -------
         params : dict
             Parameter names mapped to their values.
-
-        Raises
-        ------
-        TypeError
-            If the constructor of a subclass takes any parameter, as ``**``.
         """
-        own: type = type(self)
-        if _takes_any(own):
-            raise TypeError(
-                f"{type(self).__name__} must name the parameters of its constructor one by one: clone, and with it "
-                "every fit of a router, would lose those given as **."
-            )
         params: dict[str, Any] = super().get_params(deep=deep)  # type: ignore[misc]
         for name in self._keyed_params if deep else ():
             # A subclass may leave it out.
@@ -51,6 +40,16 @@ class KeyedParamsMixin:
             if isinstance(entries, Mapping):
                 params.update({f"{name}__{label}": value for label, value in entries.items()})
         return params
+
+    def __sklearn_clone__(self) -> Any:
+        """Return an unfitted copy; refuse a subclass of which it would lose parameters in silence."""
+        own: Any = type(self)
+        if _takes_any(own) and own.get_params is KeyedParamsMixin.get_params:
+            raise TypeError(
+                f"{own.__name__} must name the parameters of its constructor one by one, or override get_params: "
+                "clone, and with it every fit of a router, would lose those given as **."
+            )
+        return super().__sklearn_clone__()  # type: ignore[misc]
 
     def set_params(self, **params: Any) -> Any:
         """Set parameters; ``parameter__label`` sets one entry of a dict parameter.
@@ -77,7 +76,7 @@ class KeyedParamsMixin:
             elif separator and not hasattr(getattr(self, head, self), "set_params"):
                 raise ValueError(
                     f"{type(self).__name__} cannot set {name!r}: {head} has no entries. Those with entries are "
-                    f"{listed(name for name in self._keyed_params if name in own)}."
+                    f"{listed(name for name in self._keyed_params if name in own) or 'none of its parameters'}."
                 )
             else:
                 whole[name] = value

@@ -90,23 +90,23 @@ class PolicyNumbers(KeyedParamsMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a subclass leaves out parameters, and with them what the file would have to hold.
+            If numbers are in force that the constructor of a subclass neither takes nor sets.
         """
         params = self.get_params(deep=False)
-        whole = next(owner for owner in type(self).__mro__ if owner.__module__.startswith("skroute."))
-        left_out = [name for name in inspect.signature(whole).parameters if name not in params]
-        if left_out:
-            raise ValueError(
-                f"{type(self).__name__} cannot be kept as a dict, which holds the parameters of a policy: its "
-                f"constructor leaves out {listed(left_out)}."
-            )
         data: dict[str, Any] = {"policy": type(self).__name__, "params": params}
         if hasattr(self, "classes_"):
             data["classes"] = self.classes_.tolist()
             learned = self._learned()
             if learned is None:
                 # The numbers in force, which parameters set after fit and classes held back would contradict.
-                params |= self._in_force()
+                in_force = self._in_force()
+                lost = [name for name, value in in_force.items() if name not in params and value != getattr(self, name)]
+                if lost:
+                    raise ValueError(
+                        f"{type(self).__name__} cannot be kept as a dict, which holds the parameters of a policy: its "
+                        f"constructor leaves out {listed(lost)}."
+                    )
+                params |= {name: value for name, value in in_force.items() if name in params}
             else:
                 data["learned"] = {name: to_json(value) for name, value in learned.items()}
             if self.candidates_ is not None:

@@ -140,8 +140,16 @@ def candidate_sets(estimator: Any, X: Any) -> LabelSets:
 
 
 def _indexed(table: Any, X: Any) -> Any:
-    # Steps on the way may have made an array of a frame. A policy of somebody else's may return what it likes.
-    return table.indexed_like(X) if isinstance(table, RowTable) and table.index is None else table
+    """Return the table with the index of X, unless steps on the way have moved or dropped its rows."""
+    # A policy of somebody else's may return what it likes.
+    indexed = table.indexed_like(X) if isinstance(table, RowTable) else table
+    arrived = getattr(table, "index", None)
+    # Steps may make arrays of frames, and frames of these, whose rows are numbered anew.
+    numbered = getattr(arrived, "start", None) == 0 and getattr(arrived, "step", None) == 1
+    if indexed is table or arrived is None or numbered or arrived.equals(indexed.index):
+        return indexed
+    moved = set(arrived.tolist()) <= set(indexed.index.tolist())
+    return table if moved else indexed
 
 
 def reach(estimator: Any, X: Any, method: str, outer: str = "") -> tuple[Any, Any]:

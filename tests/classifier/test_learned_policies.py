@@ -254,6 +254,15 @@ def test_what_is_promised_of_grouped_rows_is_never_exact(holdout, kind):
     assert set(certificates(fitted).guarantee) - {"none"} == {"approximate"}
 
 
+class Own(RoutePolicy):
+    """Somebody else's policy may have certificates of its own kind."""
+
+    def fit(self, proba, y=None, *, classes=None, sample_weight=None):
+        super().fit(proba, y, classes=classes, sample_weight=sample_weight)
+        self.certificates_ = {"vpn": 1}
+        return self
+
+
 def test_of_grouped_rows_only_promises_are_warned_of():
     assert grouped(RoutePolicy())[1] == []
     assert "its candidate sets may" in grouped(RoutePolicy(candidates=0.9))[1][0]
@@ -263,6 +272,7 @@ def test_of_grouped_rows_only_promises_are_warned_of():
     fitted, told = grouped(lenient, 0.4, np.arange(400), copies=1)
     assert (set(certificates(fitted).guarantee), told) == ({"exact"}, [])
     assert grouped(lenient, weight=np.repeat([1.0, 0.0], 400))[1] == []
+    assert grouped(Own())[1] == []
     assert len(grouped(lenient, groups=np.where(np.arange(800) < 700, np.nan, np.arange(800)))[1]) == 1
 
 

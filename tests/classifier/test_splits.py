@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 from sklearn.datasets import load_iris
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold, StratifiedKFold
+from sklearn.model_selection import GroupKFold, PredefinedSplit, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -246,9 +246,15 @@ def test_each_fault_of_a_split_is_told_by_itself(cv, message):
         splits_of(cv)
 
 
-def test_masks_are_rows():
+def test_masks_and_numbers_of_any_kind_are_rows():
     first = np.arange(60) < 25
-    for masks in ((first, ~first), (first.astype(object), (~first).tolist()), (pd.Series(first), pd.array(~first))):
+    numbers = np.arange(60).astype(object)
+    for masks in (
+        (first, ~first),
+        (first.astype(object), (~first).tolist()),
+        (pd.Series(first), pd.array(~first)),
+        (first[:, None], numbers[25:]),
+    ):
         ((train, test),) = splits_of([masks])
         assert_array_equal(train, np.flatnonzero(first))
         assert_array_equal(test, np.flatnonzero(~first))
@@ -257,5 +263,6 @@ def test_masks_are_rows():
 def test_splits_that_name_rows_do_not_go_with_holdout():
     X, y = load_iris(return_X_y=True)
     folds = list(StratifiedKFold(3).split(X, y))
-    with pytest.raises(ValueError, match="must be an int, a splitter or None with holdout="):
-        RoutingClassifier(LogisticRegression(), cv=folds, holdout=0.3).fit(X, y)
+    for cv in (folds, PredefinedSplit(np.arange(150) % 3)):
+        with pytest.raises(ValueError, match="must be an int, a splitter or None with holdout="):
+            RoutingClassifier(LogisticRegression(), cv=cv, holdout=0.3).fit(X, y)

@@ -182,6 +182,7 @@ def test_numbers_of_any_type_are_written():
 
 @pytest.mark.parametrize("risk", [None, "inf", 0.0, 1.0, 2.0, -1.0])
 def test_a_risk_that_is_no_probability_is_refused(risk):
-    assert FILE["learned"]["certificates"][0]["status"] == "certified"
-    with pytest.raises(ValueError, match=r"\['risk'\] must lie in \(0, 1\)"):
-        CertifiedPolicy.from_dict(FILE | {"learned": FILE["learned"] | _record(risk=risk)})
+    for status in ("certified", "not_attained", "too_few_rows"):
+        changed = FILE["learned"] | _record(risk=risk, status=status)
+        with pytest.raises(ValueError, match=r"\['risk'\] must lie in \(0, 1\)"):
+            CertifiedPolicy.from_dict(FILE | {"learned": changed})

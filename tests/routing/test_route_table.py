@@ -260,8 +260,8 @@ def test_a_mask_of_other_rows_is_refused(table, sets):
     table = table.indexed_like(pd.Series(range(9), index=index))
     mask = pd.Series(np.arange(9) % 2 == 0, index=index)
     assert table[mask].to_pandas().index.tolist() == list("acegi")
-    for other in (mask[::-1], mask.reset_index(drop=True)):
+    for other in (mask[::-1], mask.reset_index(drop=True), mask[::-1].astype("boolean"), mask[::-1].astype(object)):
         with pytest.raises(ValueError, match="A mask must have the index of the rows"):
             table[other]
-        assert len(table[other.to_numpy()]) == 5
+        assert len(table[other.to_numpy(dtype=bool)]) == 5
     assert table[pd.Series([2, 0], index=["x", "y"])].to_pandas().index.tolist() == ["c", "a"]
