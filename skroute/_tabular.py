@@ -142,19 +142,24 @@ class RowTable(Tabular):
         object.__setattr__(table, "index", index)
         return table
 
-    def _index_of(self, rows: Any) -> Any:
-        """Return the index of some rows: a slice, a mask or numbers."""
-        if self.index is None:
-            return None
-        asked = np.asarray(rows) if hasattr(rows, "iloc") else np.arange(0)
-        # pandas has masks of objects and of a dtype of its own, too.
-        asked = np.asarray(asked.tolist()) if asked.dtype == object else asked
-        if asked.dtype == np.bool_ and not self.index.equals(rows.index):
+    def _asked(self, rows: Any) -> Any:
+        """Return a slice, a mask or numbers of rows as NumPy takes them."""
+        if not hasattr(rows, "iloc"):
+            return rows
+        asked = np.asarray(rows)
+        # pandas has masks of objects, and of a dtype of its own.
+        if asked.dtype == object and all(isinstance(item, bool | np.bool_) for item in asked.flat):
+            asked = asked.astype(np.bool_)
+        if asked.dtype == np.bool_ and self.index is not None and not self.index.equals(rows.index):
             raise ValueError(
                 "A mask must have the index of the rows, in the same order; the one given has another. Align it, "
                 "mask.loc[table.index], or pass mask.to_numpy() if its order is that of the rows."
             )
-        return self.index[np.atleast_1d(np.arange(len(self))[rows])]
+        return asked
+
+    def _index_of(self, rows: Any) -> Any:
+        """Return the index of some rows; None where there is none."""
+        return None if self.index is None else self.index[np.atleast_1d(np.arange(len(self))[rows])]
 
     def to_pandas(self) -> Any:
         """Return the table as a pandas DataFrame, with the index of the frame that the rows came in (needs pandas)."""

@@ -142,12 +142,17 @@ def _read_split(number: int, split: Any, n_samples: int) -> Split:
 
 def _as_rows(part: Any, n_samples: int, name: str) -> NDArray[np.intp]:
     rows = np.asarray(part)
-    rows = np.asarray(rows.tolist()) if rows.dtype == object else rows
+    if rows.dtype == object and rows.size:
+        # Not of both: True would be the row 1.
+        is_mask = [isinstance(item, bool | np.bool_) for item in rows.flat]
+        is_number = [isinstance(item, Integral) for item in rows.flat]
+        if all(is_mask) or (all(is_number) and not any(is_mask)):
+            rows = rows.astype(np.bool_ if all(is_mask) else np.intp)
     rows = rows[:, 0] if rows.ndim == 2 and rows.shape[1] == 1 else rows
     demand = f"cv must give the numbers of rows, in [0, {n_samples}), or masks; {name}"
     if rows.size and (rows.ndim != 1 or rows.dtype.kind not in "biu"):
         raise ValueError(f"{demand} are {shown(part)}.")
-    if rows.dtype == bool:
+    if rows.dtype == bool and rows.size:
         if len(rows) != n_samples:
             raise ValueError(f"{demand} are a mask of {counted(len(rows), 'row')}, for {n_samples}.")
         rows = np.flatnonzero(rows)

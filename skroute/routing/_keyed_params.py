@@ -8,7 +8,7 @@ from typing import Any
 
 from skroute._validation import listed, shown
 
-__all__ = ["KeyedParamsMixin"]
+__all__ = ["KeyedParamsMixin", "takes_any"]
 
 
 class KeyedParamsMixin:
@@ -44,7 +44,7 @@ class KeyedParamsMixin:
     def __sklearn_clone__(self) -> Any:
         """Return an unfitted copy; refuse a subclass of which it would lose parameters in silence."""
         own: Any = type(self)
-        if _takes_any(own) and own.get_params is KeyedParamsMixin.get_params:
+        if takes_any(own) and own.get_params is KeyedParamsMixin.get_params:
             raise TypeError(
                 f"{own.__name__} must name the parameters of its constructor one by one, or override get_params: "
                 "clone, and with it every fit of a router, would lose those given as **."
@@ -95,5 +95,6 @@ class KeyedParamsMixin:
 
 
 @lru_cache(maxsize=64)
-def _takes_any(policy: Callable[..., Any]) -> bool:
+def takes_any(policy: Callable[..., Any]) -> bool:
+    """Tell whether a constructor takes parameters as ``**``."""
     return any(one.kind is one.VAR_KEYWORD for one in inspect.signature(policy).parameters.values())

@@ -77,12 +77,12 @@ class LabelSets(RowTable):
         if isinstance(rows, (int, np.integer)):
             row = range(len(self))[rows]
             return self.classes[self.codes[self.starts[row] : self.starts[row + 1]]].tolist()
-        index = self._index_of(rows)
+        rows = self._asked(rows)
         chosen = np.arange(len(self))[rows]
         starts = np.concatenate([[0], np.cumsum(self.sizes[chosen])])
         entries = np.arange(starts[-1]) + np.repeat(self.starts[chosen] - starts[:-1], self.sizes[chosen])
         codes, proba = self.codes[entries], self.proba[entries]
-        return LabelSets(self.coverage, self.classes, starts, codes, proba, index=index)
+        return LabelSets(self.coverage, self.classes, starts, codes, proba, index=self._index_of(rows))
 
     def __iter__(self) -> Iterator[list[Any]]:
         """Iterate over the lists of labels."""

@@ -16,7 +16,7 @@ from skroute._validation import check_classes, check_level, check_mapping, check
 from skroute.routing._candidates import CandidateSets, check_coverage
 from skroute.routing._gates import WATCH_ORDERS, Gates
 from skroute.routing._json import from_json, to_json
-from skroute.routing._keyed_params import KeyedParamsMixin
+from skroute.routing._keyed_params import KeyedParamsMixin, takes_any
 
 __all__ = ["GATES", "LEVELS", "PolicyNumbers"]
 
@@ -90,9 +90,10 @@ class PolicyNumbers(KeyedParamsMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If numbers are in force that the constructor of a subclass neither takes nor sets.
+            If a subclass has numbers that its constructor, given the parameters in the file, would not set.
         """
         params = self.get_params(deep=False)
+        lost = self._left_out(params)
         data: dict[str, Any] = {"policy": type(self).__name__, "params": params}
         if hasattr(self, "classes_"):
             data["classes"] = self.classes_.tolist()
@@ -100,19 +101,28 @@ class PolicyNumbers(KeyedParamsMixin, BaseEstimator):
             if learned is None:
                 # The numbers in force, which parameters set after fit and classes held back would contradict.
                 in_force = self._in_force()
-                lost = [name for name, value in in_force.items() if name not in params and value != getattr(self, name)]
-                if lost:
-                    raise ValueError(
-                        f"{type(self).__name__} cannot be kept as a dict, which holds the parameters of a policy: its "
-                        f"constructor leaves out {listed(lost)}."
-                    )
+                lost += [name for name in in_force if name not in params and in_force[name] != getattr(self, name)]
                 params |= {name: value for name, value in in_force.items() if name in params}
             else:
                 data["learned"] = {name: to_json(value) for name, value in learned.items()}
             if self.candidates_ is not None:
                 data["candidates"] = self.candidates_.to_dict(self.classes_)
+        if lost:
+            raise ValueError(
+                f"{type(self).__name__} cannot be kept as a dict, which holds the parameters of a policy: its "
+                f"constructor leaves out {listed(dict.fromkeys(lost))}."
+            )
         data["params"] = {name: to_json(value) for name, value in params.items()}
         return data
+
+    def _left_out(self, params: dict[str, Any]) -> list[str]:
+        """Return the parameters of a subclass's base that its constructor would not set to what they are now."""
+        base = next(owner for owner in type(self).__mro__ if owner.__module__.startswith("skroute."))
+        names = [name for name in inspect.signature(base).parameters if name not in params]
+        if not names:
+            return []
+        again = type(self)(**params)
+        return [name for name in names if to_json(getattr(again, name, None)) != to_json(getattr(self, name, None))]
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -140,7 +150,9 @@ class PolicyNumbers(KeyedParamsMixin, BaseEstimator):
                 f"dict 'params'; got {type(data).__name__} with 'policy': {kind!r}."
             )
         unknown = [name for name in data if name not in ("policy", "params", "classes", "learned", "candidates")]
-        unknown += [name for name in data["params"] if name not in inspect.signature(cls).parameters]
+        own: Any = cls
+        if not takes_any(own):
+            unknown += [name for name in data["params"] if name not in inspect.signature(cls).parameters]
         if unknown:
             raise ValueError(f"data names parts that {cls.__name__} does not have: {unknown}.")
         policy = cls(**{name: from_json(value) for name, value in data["params"].items()})

@@ -61,7 +61,8 @@ def predict_route(estimator: Any, X: Any) -> NDArray[np.str_]:
 def explain_route(estimator: Any, X: Any) -> RouteTable:
     """Explain routes with a routing classifier that may stand inside a Pipeline or a search.
 
-    The counterpart of `predict_route` that gives the full account of each row.
+    The counterpart of `predict_route` that gives the full account of each row. Steps of a Pipeline keep the order of
+    the rows; so the table has the index of a frame `X`, whatever they make of it.
 
     Parameters
     ----------
@@ -140,15 +141,21 @@ def candidate_sets(estimator: Any, X: Any) -> LabelSets:
 
 
 def _indexed(table: Any, X: Any) -> Any:
-    """Return the table with the index of X, unless steps on the way have moved or dropped its rows."""
-    # A policy of somebody else's may return what it likes.
-    indexed = table.indexed_like(X) if isinstance(table, RowTable) else table
+    """Return the table with the index of X, whose order steps keep, unless it shows that they moved or dropped rows."""
     arrived = getattr(table, "index", None)
+    # A policy or a router of somebody else's may return what it likes.
+    if not isinstance(table, RowTable) or not (arrived is None or hasattr(arrived, "isin")):
+        return table
+    indexed = table.indexed_like(X)
     # Steps may make arrays of frames, and frames of these, whose rows are numbered anew.
     numbered = getattr(arrived, "start", None) == 0 and getattr(arrived, "step", None) == 1
     if indexed is table or arrived is None or numbered or arrived.equals(indexed.index):
         return indexed
-    moved = set(arrived.tolist()) <= set(indexed.index.tolist())
+    try:
+        moved = arrived.isin(indexed.index).all()
+    except (TypeError, ValueError):
+        # Of another kind, or of what has no hash.
+        moved = False
     return table if moved else indexed
 
 

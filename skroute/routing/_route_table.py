@@ -79,6 +79,7 @@ class RouteTable(RowTable):
         if isinstance(rows, (int, np.integer)):
             # A lone index keeps a table, and -1 is a valid start that -1:0 would not be.
             rows = [int(rows)]
+        rows = self._asked(rows)
         index = self._index_of(rows)
         return RouteTable(**{name: values[rows] for name, values in self._columns().items()}, index=index)
 

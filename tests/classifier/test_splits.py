@@ -237,6 +237,7 @@ def test_training_and_test_rows_are_apart_unless_the_classifier_is_fitted():
         ([(range(30), [30.0, 31.0])], r"the test rows of split 0 are \[30.0, 31.0\]"),
         ([(range(30), slice(30, 60))], r"the test rows of split 0 are slice\(30, 60, None\)"),
         ([(range(30), range(30, 60), range(3))], "pairs of training and test rows; split 0 is "),
+        ([(range(30), np.array([True, 41], dtype=object))], "the test rows of split 0 are array"),
         ([np.arange(30)], "pairs of training and test rows; split 0 is array"),
         (iter(()), "at least one split, got none.*pass list"),
     ],

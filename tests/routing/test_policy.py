@@ -430,6 +430,10 @@ def test_a_subclass_that_leaves_parameters_out_is_read_again_or_not_written():
     again = Strict.from_dict(json.loads(json.dumps(policy.to_dict())))
     assert again.thresholds_ == policy.thresholds_ == {0: 0.7, 1: 0.7, 2: math.inf}
     assert (again.margin_, again.max_entropy_) == (None, None)
+    policy.margin = 0.2
+    with pytest.raises(ValueError, match=r"leaves out margin\."):
+        policy.to_dict()
+    policy.margin = None
     policy.hold_back([1])
     with pytest.raises(ValueError, match=r"Strict cannot be kept as a dict.*leaves out thresholds\."):
         policy.to_dict()
@@ -449,4 +453,9 @@ def test_parameters_without_names_are_not_lost():
     with pytest.raises(TypeError, match="Team must name the parameters of its constructor"):
         clone(policy)
     assert repr(policy) == "Team()"
-    assert clone(Told(thresholds={2: math.inf})).thresholds == {2: math.inf}
+    for lossy in (policy, Team(threshold=math.inf).fit([[0.2, 0.8]])):
+        with pytest.raises(ValueError, match=r"Team cannot be kept as a dict.*leaves out threshold"):
+            lossy.to_dict()
+    told = Told(thresholds={2: math.inf})
+    assert clone(told).thresholds == {2: math.inf}
+    assert Told.from_dict(told.to_dict()).thresholds == {"2": math.inf}

@@ -1,3 +1,4 @@
+import math
 import warnings
 
 import numpy as np
@@ -181,3 +182,35 @@ def test_rows_whose_names_are_numbers_keep_them_where_steps_number_them_anew():
     assert joined.label.tolist() == model.predict(frame).tolist()
     assert len(table[frame.a > 5.0]) == (frame.a > 5.0).sum()
     assert explain_route(make_pipeline(*steps, router()).fit(X, Y), X[:3]).index.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        pd.Index([math.nan, *range(1, 20)]),
+        pd.date_range("2026-01-01", periods=20),
+        pd.MultiIndex.from_product([[0.5, math.nan], range(10)]),
+        pd.Index([[number] for number in range(20)], dtype=object),
+        pd.RangeIndex(19, -1, -1),
+        pd.Index(list("ab") * 10),
+    ],
+)
+def test_whatever_the_names_are_they_stay_with_their_rows(index):
+    frame = pd.DataFrame(X[40:60], index=index)
+    fitted = router().fit(X, Y)
+    expected = fitted.explain_route(frame.to_numpy()).to_records()
+    for make in (pd.DataFrame.to_numpy, pd.DataFrame.copy, lambda rows: rows.reset_index(drop=True)):
+        table = explain_route(Pipeline([("step", FunctionTransformer(make)), ("router", fitted)]), frame)
+        assert table.index.equals(index)
+        assert table.to_records() == expected
+
+
+def test_a_router_may_give_tables_of_any_index():
+    class Own(RoutingClassifier):
+        def explain_route(self, X):
+            table = super().explain_route(X)
+            object.__setattr__(table, "index", np.arange(len(X)) + 7)
+            return table
+
+    model = make_pipeline(FunctionTransformer(), Own(LogisticRegression(max_iter=500)).fit(X, Y))
+    assert explain_route(model, pd.DataFrame(X[:3])).index.tolist() == [7, 8, 9]

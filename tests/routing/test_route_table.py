@@ -264,4 +264,6 @@ def test_a_mask_of_other_rows_is_refused(table, sets):
         with pytest.raises(ValueError, match="A mask must have the index of the rows"):
             table[other]
         assert len(table[other.to_numpy(dtype=bool)]) == 5
+    for same in (mask.astype("boolean"), mask.astype(object)):
+        assert table[same].index.tolist() == list("acegi")
     assert table[pd.Series([2, 0], index=["x", "y"])].to_pandas().index.tolist() == ["c", "a"]
