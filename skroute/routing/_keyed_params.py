@@ -68,7 +68,7 @@ class KeyedParamsMixin:
         """
         entries: dict[str, dict[str, Any]] = {}
         whole: dict[str, Any] = {}
-        own = super().get_params(deep=False)  # type: ignore[misc]
+        own = super().get_params(deep=False) if any("__" in name for name in params) else {}  # type: ignore[misc]
         for name, value in params.items():
             head, separator, label = name.partition("__")
             if separator and head in self._keyed_params and head in own:
