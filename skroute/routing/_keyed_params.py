@@ -35,7 +35,6 @@ class KeyedParamsMixin:
         """
         params: dict[str, Any] = super().get_params(deep=deep)  # type: ignore[misc]
         for name in self._keyed_params if deep else ():
-            # A subclass may leave it out.
             entries = params.get(name)
             if isinstance(entries, Mapping):
                 params.update({f"{name}__{label}": value for label, value in entries.items()})
@@ -68,7 +67,8 @@ class KeyedParamsMixin:
         """
         entries: dict[str, dict[str, Any]] = {}
         whole: dict[str, Any] = {}
-        own = super().get_params(deep=False) if any("__" in name for name in params) else {}  # type: ignore[misc]
+        # A subclass may leave some of these out: the next clone would lose what is set of them.
+        own = self.get_params(deep=False) if any("__" in name for name in params) else {}
         for name, value in params.items():
             head, separator, label = name.partition("__")
             if separator and head in self._keyed_params and head in own:

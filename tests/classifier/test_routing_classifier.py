@@ -387,17 +387,3 @@ def test_a_router_over_a_constant_classifier_never_routes(data):
     router = RoutingClassifier(DummyClassifier(strategy="prior")).fit(X, y)
     assert_allclose(router.predict_proba(X), np.tile(np.bincount(y) / len(y), (len(y), 1)), atol=0.05)
     assert "auto" not in router.predict_route(X)
-
-
-def test_what_a_policy_decides_is_what_is_scored(data):
-    class Brave(RoutePolicy):
-        def decide(self, proba):
-            routes, labels = self.routes_and_labels(proba)
-            return np.where(labels == 1, "clarify", routes)
-
-    X, y, _ = data()
-    router = logistic(policy=Brave()).fit(X, y)
-    routes, labels = router.routes_and_labels(X)
-    assert_array_equal(routes, router.predict_route(X))
-    assert_array_equal(labels, router.explain_route(X).label)
-    assert set(routes[labels == 1]) == {"clarify"}
