@@ -32,9 +32,10 @@ def check_data(X: Any, y: Any, sample_weight: Any) -> tuple[Any, NDArray[Any], N
     y = np.asarray(y)
     if y.ndim != 1 or y.dtype.kind not in CLASS_KINDS:
         y = column_or_1d(y, warn=True)
+        if y.dtype.kind == "O":
+            # Its message names y, and the types beside which a label is missing.
+            distinct_labels(y)
         assert_all_finite(y, input_name="y")
-    if y.dtype.kind == "O":
-        distinct_labels(y)
     if y.dtype.kind not in CLASS_KINDS:
         check_classification_targets(y)
     check_consistent_length(X, y)

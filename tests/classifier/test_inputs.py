@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -50,3 +51,11 @@ def test_labels_of_another_type_than_the_frozen_ones_are_refused():
 def test_rows_are_checked_together():
     with pytest.raises(ValueError, match="sample_weight must have one value a row"):
         check_data(X, Y, np.ones(3))
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_a_missing_label_is_told_of_y(missing):
+    y = pd.Series(Y, dtype=object)
+    y[7] = missing
+    with pytest.raises(ValueError, match="y must hold labels of one type, without missing values"):
+        check_data(X, y, None)
