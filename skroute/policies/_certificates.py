@@ -121,7 +121,7 @@ class Certificates(Tabular):
 
     def statements(self) -> list[str]:
         """Return every entry in plain words; of those that are certified, with the confidence and how exact it is."""
-        sure = f"{level_text(self.confidence)} confidence"
+        sure = f"{level_text(self.confidence)} confidence" + " of all at once" * self._is_joint()
         return [
             f"{record['label']}: {words}" + f" ({sure}, {record['guarantee']})" * (record["status"] == "certified")
             for record, words in zip(self.to_records(), self._words(), strict=True)
@@ -217,13 +217,18 @@ class Certificates(Tabular):
             note=self._note(),
         )
 
+    def _is_joint(self) -> bool:
+        """Tell whether the statements share the risk of one, so that all hold with the confidence of each."""
+        shares = self.risk[np.isin(self.status, TRIED)]
+        return bool(shares.size and shares.max() < (1.0 - self.confidence) * 0.999)
+
     def _note(self) -> str:
         """Return how many of the statements may be false, or that they hold all at once: each alone is nearly sure."""
         tried = np.isin(self.status, TRIED)
         if not (self.status == "certified").any():
             return ""
-        if self.risk[tried].max() < (1.0 - self.confidence) * 0.999:
-            return f"All of these hold at once with {level_text(self.confidence)} confidence."
+        if self._is_joint():
+            return f"All that are certified hold at once with {level_text(self.confidence)} confidence."
         if tried.sum() == 1:
             return ""
         wrong = self.risk[tried].sum()

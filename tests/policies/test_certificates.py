@@ -147,8 +147,10 @@ def test_the_table_tells_how_many_statements_may_be_false():
     )
     for certain in ([record()], hard):
         assert str(table(*certain)).splitlines()[-1].split()[0] in ("vpn", "hard")
-    joint = str(table(*(record(label=label, risk=0.05) for label in "ab"))).splitlines()
-    assert joint[-1] == "All of these hold at once with 90% confidence."
+    joint = table(*(record(label=label, risk=0.05) for label in "ab"))
+    assert str(joint).splitlines()[-1] == "All that are certified hold at once with 90% confidence."
+    assert joint.statements()[0].endswith("(90% confidence of all at once, exact)")
+    assert table(record("too_few_rows", risk=0.05)).statements() == [WORDS["too_few_rows"]]
 
 
 def test_no_bound_is_shown_where_rows_are_too_few():
