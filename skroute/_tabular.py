@@ -148,7 +148,11 @@ class RowTable(Tabular):
             return rows
         asked = np.asarray(rows)
         # pandas has masks of objects, and of a dtype of its own.
-        if asked.dtype == object and all(isinstance(item, bool | np.bool_) for item in asked.flat):
+        if asked.dtype == object and any(isinstance(item, bool | np.bool_) for item in asked.flat):
+            if not all(isinstance(item, bool | np.bool_) for item in asked.flat):
+                raise ValueError(
+                    "A mask must say True or False of every row: fill in what is missing, mask.fillna(False)."
+                )
             asked = asked.astype(np.bool_)
         if asked.dtype == np.bool_ and self.index is not None and not self.index.equals(rows.index):
             raise ValueError(

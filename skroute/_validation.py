@@ -31,6 +31,7 @@ __all__ = [
     "real_numbers",
     "require_fitted",
     "shown",
+    "unspelled",
 ]
 
 # Wider than any purpose, and narrow enough for squares and sums; less than the least counts as nothing.
@@ -72,16 +73,26 @@ def percent_hint(value: Any) -> str:
 
 def column(values: Any, name: str) -> NDArray[Any]:
     """Return `values` (list, array, Series of any index) as a one-dimensional array."""
-    array = array_of(values, name)
-    if isinstance(values, (list, tuple)) and array.dtype.kind in "US":
-        # Beside text NumPy spells out everything else: a missing label would become the class "nan".
-        objects = np.asarray(values, dtype=object)
-        if not all(isinstance(item, (str, bytes)) for item in objects.flat):
-            array = objects
+    array = unspelled(array_of(values, name), values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
         raise ValueError(f"{name} must be one-dimensional, got an array of shape {array.shape}.")
+    return array
+
+
+def unspelled(array: NDArray[Any], values: Any) -> NDArray[Any]:
+    """Return the array made of `values`, or one of objects where NumPy has spelled out what was no text.
+
+    Beside text it spells out everything: a missing label would become the class "nan".
+    """
+    if isinstance(values, (list, tuple)) and array.dtype.kind in "US":
+        objects = np.asarray(values, dtype=object)
+        if not all(isinstance(item, (str, bytes)) for item in objects.flat):
+            return objects
+        if all(isinstance(item, str) for item in objects.flat) and array.tolist() != objects.tolist():
+            # Of an enumeration of texts it spells the names, and cuts them to the length of the texts.
+            return np.array([str.__str__(item) for item in objects.flat]).reshape(array.shape)
     return array
 
 
@@ -158,8 +169,10 @@ def distinct_labels(y: NDArray[Any], name: str = "y") -> NDArray[Any]:
     try:
         labels = np.unique(y)
     except TypeError:
-        kinds = listed(sorted({type(label).__name__ for label in y.tolist()}))
-        raise ValueError(f"{name} must hold labels of one type, without missing values; got {kinds}.") from None
+        kinds = sorted({type(label).__name__ for label in y.tolist()})
+        unsorted_ = len(kinds) == 1 and not _missing(y).any()
+        demand = "labels that can be sorted" if unsorted_ else "labels of one type, without missing values"
+        raise ValueError(f"{name} must hold {demand}; got {listed(kinds)}.") from None
     if _missing(labels).any():
         row = int(np.flatnonzero(_missing(y))[0])
         text = "NaN" if isinstance(y[row], (float, np.floating)) else str(y[row])

@@ -12,7 +12,7 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import has_fit_parameter
 
-from skroute._validation import check_sample_weight, distinct_labels, encode_labels, percent_hint, shown
+from skroute._validation import check_sample_weight, distinct_labels, encode_labels, percent_hint, shown, unspelled
 from skroute.calibration._methods import make_calibrator, wants_proba
 from skroute.classifier._response import is_frozen, needs_kernel_columns, response_name
 from skroute.classifier._warnings import warn_of_lost_weights
@@ -29,7 +29,7 @@ def check_data(X: Any, y: Any, sample_weight: Any) -> tuple[Any, NDArray[Any], N
     if y is None:
         raise ValueError("RoutingClassifier requires y to be passed, but the target y is None.")
     X, y = indexable(X, y)
-    y = np.asarray(y)
+    y = unspelled(np.asarray(y), y)
     if y.ndim != 1 or y.dtype.kind not in CLASS_KINDS:
         y = column_or_1d(y, warn=True)
         if y.dtype.kind == "O":

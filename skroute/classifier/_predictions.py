@@ -16,6 +16,8 @@ from skroute.routing._base_policy import BasePolicy
 __all__ = ["PredictionsMixin"]
 
 LEAST_PROBA = 1e-12
+# What of a policy tells routes.
+ROUTING = ("decide", "explain", "routes_and_labels")
 
 
 def _has_decision_function(self: "PredictionsMixin") -> bool:
@@ -118,13 +120,15 @@ class PredictionsMixin:
         # Somebody else's policy may return what it likes.
         return table.indexed_like(X) if isinstance(table, RouteTable) else table
 
-    def routes_and_labels(self, X: Any) -> tuple[NDArray[np.str_], NDArray[Any]]:
+    def routes_and_labels(self, X: Any, *, proba: Any = None) -> tuple[NDArray[np.str_], NDArray[Any]]:
         """Predict the route and the label of each row: of what `explain_route` says, that by which it is scored.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows as the classifier takes them.
+        proba : ndarray of shape (n_samples, n_classes), default=None
+            What `predict_proba` says of these rows, where it was asked before.
 
         Returns
         -------
@@ -133,10 +137,11 @@ class PredictionsMixin:
         require_fitted(self)
         policy = self._policy()
         if isinstance(policy, BasePolicy) and type(self).explain_route is PredictionsMixin.explain_route:
-            proba = self.predict_proba(X)
+            proba = self.predict_proba(X) if proba is None else proba
             routes, labels = policy.routes_and_labels(proba)
-            # What is scored is what `predict_route` says.
-            return routes if type(policy).decide is BasePolicy.decide else policy.decide(proba), labels
+            # What is scored is what `predict_route` says, whichever of these a subclass overrides.
+            ours = all(getattr(type(policy), name) is getattr(BasePolicy, name) for name in ROUTING)
+            return routes if ours else policy.decide(proba), labels
         table = self.explain_route(X)
         return table.route, table.label
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from skroute.calibration._methods import part_rows, predict_blocks
 from skroute.calibration._rough import estimates_of
 from skroute.classifier._remembered import FrozenModels, mean_proba
-from skroute.routing._base_policy import BasePolicy, routes_of_estimates
+from skroute.routing._base_policy import decides_by_row, routes_of_estimates
 
 __all__ = ["predict_routes"]
 
@@ -21,11 +21,7 @@ def predict_routes(policy: Any, models: Any, X: Any) -> NDArray[np.str_]:
     first where these are quicker. What somebody else wrote sees all rows at once; so does a mean of several models, and
     what is remembered is there as a whole.
     """
-    if (
-        isinstance(models, FrozenModels)
-        or len(models) > 1
-        or not (models[0].is_ours and isinstance(policy, BasePolicy))
-    ):
+    if isinstance(models, FrozenModels) or len(models) > 1 or not (models[0].is_ours and decides_by_row(policy)):
         whole: NDArray[np.str_] = policy.decide(mean_proba(models, X))
         return whole
     raw, calibrator = models[0].scores(X, finite=False), models[0].calibrator

@@ -44,13 +44,12 @@ class _Scorer(BaseEstimator):
         routes: Any = None
         if wants_routes:
             estimator, X = reach(estimator, X, "explain_route")
-        if wants_proba:
+        proba = estimator.predict_proba(X) if wants_proba else None
+        if wants_routes and hasattr(estimator, "routes_and_labels"):
             # Routes follow from the same probabilities, so that the classifier predicts once.
-            proba = estimator.predict_proba(X)
-            routes = estimator.policy_.explain(proba) if wants_routes else None
-        elif hasattr(estimator, "routes_and_labels"):
-            routes = _Routed(*estimator.routes_and_labels(X))
-        else:
+            known = {"proba": proba} if wants_proba else {}
+            routes = _Routed(*estimator.routes_and_labels(X, **known))
+        elif wants_routes:
             routes = estimator.explain_route(X)
         _check_lengths(truth, routes if routes is not None else proba)
         unknown = unknown_labels(truth, np.asarray(estimator.classes_))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from skroute.routing._policy_numbers import LEVELS, PolicyNumbers
 from skroute.routing._rough_routes import rough_routes
 from skroute.routing._route_table import RouteTable, route_table
 
-__all__ = ["BasePolicy", "routes_of_estimates"]
+__all__ = ["BasePolicy", "decides_by_row", "routes_of_estimates"]
 
 
 class BasePolicy(PolicyNumbers):
@@ -92,7 +92,7 @@ class BasePolicy(PolicyNumbers):
         ['auto', 'escalate', 'auto']
         """
         require_fitted(self)
-        if self._follows_gates() and type(self).decide is BasePolicy.decide:
+        if self._follows_gates() and decides_by_row(self):
             return routes_of_parts(self._gates(), parts, n_samples)
         routes, start = np.empty(n_samples, dtype=NAMES.dtype), 0
         for part in parts:
@@ -294,12 +294,18 @@ def _default_classes(y: Any, n_columns: int) -> NDArray[Any]:
     return labels
 
 
+def decides_by_row(policy: Any) -> TypeGuard[BasePolicy]:
+    """Return whether a policy decides about each row by itself, for all that is known: not if `decide` is replaced."""
+    return isinstance(policy, BasePolicy) and type(policy).decide is BasePolicy.decide
+
+
 def routes_of_estimates(policy: BasePolicy, estimates: Estimates) -> NDArray[np.str_]:
     """Return the routes that a fitted policy chooses for the exact rows.
 
     Parameters
     ----------
     policy : BasePolicy
+        One that decides by row.
     estimates : Estimates
         Rows of probabilities, with columns in the order of the classes.
 
@@ -307,6 +313,6 @@ def routes_of_estimates(policy: BasePolicy, estimates: Estimates) -> NDArray[np.
     -------
     routes : ndarray of shape (n_samples,)
     """
-    if policy._follows_gates() and type(policy).decide is BasePolicy.decide:
+    if policy._follows_gates():
         return rough_routes(policy._gates(), estimates)
     return policy.decide_parts(map(estimates.exact, estimates.parts()), estimates.n_samples)

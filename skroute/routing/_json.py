@@ -1,5 +1,6 @@
 """Numbers and dicts of a policy as strict JSON, which knows no infinity and only text as keys."""
 
+import json
 import math
 from collections.abc import Mapping
 from decimal import Decimal
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["from_json", "to_json"]
+__all__ = ["from_json", "is_kept", "to_json"]
 
 
 def to_json(value: Any) -> Any:
@@ -20,7 +21,16 @@ def to_json(value: Any) -> Any:
     # An item of a long double is one still.
     if isinstance(value, (Decimal, Fraction, np.longdouble)):
         value = float(value)
-    return "inf" if value == math.inf else value
+    return "inf" if isinstance(value, float) and value == math.inf else value
+
+
+def is_kept(value: Any) -> bool:
+    """Return whether strict JSON gives the same value back."""
+    try:
+        again = json.loads(json.dumps(to_json(value), allow_nan=False))
+    except (TypeError, ValueError):
+        return False
+    return bool(from_json(again) == value)
 
 
 def from_json(value: Any) -> Any:

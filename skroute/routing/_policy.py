@@ -169,19 +169,19 @@ class RoutePolicy(BasePolicy):
         return None
 
     def _in_force(self) -> dict[str, Any]:
-        levels = {"thresholds": self.thresholds_, "watch": self.watch_}
-        try:
-            given = {name: self._by_class(name, self.classes_) for name in levels}
-        except ValueError:
-            # Parameters set since are not those of these classes.
-            return super()._in_force() | levels
-        # What only follows from `threshold` is left to it.
-        levels["thresholds"] = {
-            label: level
-            for label, level in self.thresholds_.items()
-            if level != self.threshold or label in given["thresholds"]
-        }
-        changed = {name: found for name, found in levels.items() if found != given[name]}
+        levels, changed = {"thresholds": self.thresholds_, "watch": self.watch_}, {}
+        for name, found in levels.items():
+            try:
+                given = self._by_class(name, self.classes_)
+            except ValueError:
+                # Parameters set since are not those of these classes.
+                changed[name] = found
+                continue
+            if name == "thresholds":
+                # What only follows from `threshold` is left to it.
+                found = {label: level for label, level in found.items() if level != self.threshold or label in given}
+            if found != given:
+                changed[name] = found
         return super()._in_force() | changed
 
     def _settle(self, labels: NDArray[Any]) -> None:

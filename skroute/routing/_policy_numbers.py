@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from skroute._validation import check_classes, check_level, check_mapping, check_option, label_positions, listed, shown
 from skroute.routing._candidates import CandidateSets, check_coverage
 from skroute.routing._gates import WATCH_ORDERS, Gates
-from skroute.routing._json import from_json, to_json
+from skroute.routing._json import from_json, is_kept, to_json
 from skroute.routing._keyed_params import KeyedParamsMixin, takes_any
 
 __all__ = ["GATES", "LEVELS", "PolicyNumbers"]
@@ -90,7 +90,8 @@ class PolicyNumbers(KeyedParamsMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a subclass has numbers that its constructor, given the parameters in the file, would not set.
+            If a subclass has numbers that its constructor, given the parameters in the file, would not set, or
+            parameters of its own that JSON does not hold.
         """
         params = self.get_params(deep=False)
         lost = self._left_out(params)
@@ -112,13 +113,25 @@ class PolicyNumbers(KeyedParamsMixin, BaseEstimator):
                 f"{type(self).__name__} cannot be kept as a dict, which holds the parameters of a policy: its "
                 f"constructor leaves out {listed(dict.fromkeys(lost))}."
             )
+        unkept = [name for name in self._own(params) if not is_kept(params[name])]
+        if unkept:
+            raise ValueError(
+                f"{type(self).__name__} cannot be kept as a dict: JSON does not give back its parameter "
+                f"{unkept[0]}={shown(params[unkept[0]])}."
+            )
         data["params"] = {name: to_json(value) for name, value in params.items()}
         return data
 
+    def _own(self, params: dict[str, Any]) -> list[str]:
+        """Return the parameters that a subclass has added."""
+        return [name for name in params if name not in inspect.signature(self._base()).parameters]
+
+    def _base(self) -> Any:
+        return next(owner for owner in type(self).__mro__ if owner.__module__.startswith("skroute."))
+
     def _left_out(self, params: dict[str, Any]) -> list[str]:
         """Return the parameters of a subclass's base that its constructor would not set to what they are now."""
-        base = next(owner for owner in type(self).__mro__ if owner.__module__.startswith("skroute."))
-        names = [name for name in inspect.signature(base).parameters if name not in params]
+        names = [name for name in inspect.signature(self._base()).parameters if name not in params]
         if not names:
             return []
         again = type(self)(**params)

@@ -62,7 +62,8 @@ def explain_route(estimator: Any, X: Any) -> RouteTable:
     """Explain routes with a routing classifier that may stand inside a Pipeline or a search.
 
     The counterpart of `predict_route` that gives the full account of each row. Steps of a Pipeline keep the order of
-    the rows; so the table has the index of a frame `X`, whatever they make of it.
+    the rows; so the table has the index of a frame `X`, even if they number its rows anew: 0, 1, 2, and so on. The
+    names of rows that a step moves all the same are kept, unless they arrive as 0, 1, 2, which look like such numbers.
 
     Parameters
     ----------
@@ -147,12 +148,12 @@ def _indexed(table: Any, X: Any) -> Any:
     if not isinstance(table, RowTable) or not (arrived is None or hasattr(arrived, "isin")):
         return table
     indexed = table.indexed_like(X)
-    # Steps may make arrays of frames, and frames of these, whose rows are numbered anew.
-    numbered = getattr(arrived, "start", None) == 0 and getattr(arrived, "step", None) == 1
-    if indexed is table or arrived is None or numbered or arrived.equals(indexed.index):
+    if indexed is table or arrived is None or arrived.equals(indexed.index):
         return indexed
     try:
-        moved = arrived.isin(indexed.index).all()
+        # Steps may make arrays of frames, and frames of these, whose rows are numbered anew.
+        numbered = arrived.dtype.kind in "iu" and bool((arrived == np.arange(len(arrived))).all())
+        moved = not numbered and arrived.isin(indexed.index).all()
     except (TypeError, ValueError):
         # Of another kind, or of what has no hash.
         moved = False

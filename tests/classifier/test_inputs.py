@@ -1,3 +1,5 @@
+import enum
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -59,3 +61,29 @@ def test_a_missing_label_is_told_of_y(missing):
     y[7] = missing
     with pytest.raises(ValueError, match="y must hold labels of one type, without missing values"):
         check_data(X, y, None)
+    with pytest.raises(ValueError, match="y must hold labels of one type, without missing values"):
+        check_data(X, y.tolist(), None)
+
+
+class Team(str, enum.Enum):  # noqa: UP042
+    """Texts that NumPy would call by other names."""
+
+    NETWORK = "network and telephones"
+    UNLOCK = "unlock"
+
+
+class Level(enum.Enum):
+    LOW = 1
+    HIGH = 2
+
+
+def test_texts_of_an_enumeration_are_whole():
+    teams = [Team.NETWORK, Team.UNLOCK] * 30
+    router = RoutingClassifier(LogisticRegression()).fit(X, teams)
+    assert router.classes_.tolist() == ["network and telephones", "unlock"]
+    assert set(router.predict(X)) <= set(Team)
+
+
+def test_labels_that_cannot_be_sorted_are_told_so():
+    with pytest.raises(ValueError, match="y must hold labels that can be sorted; got Level"):
+        check_data(X, [Level.LOW, Level.HIGH] * 30, None)

@@ -3,10 +3,68 @@
 import dataclasses
 
 import numpy as np
+import pytest
 from numpy.testing import assert_array_equal
 from sklearn.linear_model import LogisticRegression
 
 from skroute import RoutePolicy, RoutingClassifier
+from skroute.metrics import RouteScorer
+
+
+class Night(RoutePolicy):
+    """Nothing is automatic."""
+
+    def decide(self, proba):
+        routes = super().decide(proba)
+        return np.where(routes == "auto", "watch", routes)
+
+
+class Told(RoutePolicy):
+    def explain(self, proba):
+        table = super().explain(proba)
+        return dataclasses.replace(table, route=np.full(len(table), "clarify"))
+
+
+class Both(RoutePolicy):
+    def routes_and_labels(self, proba):
+        routes, labels = super().routes_and_labels(proba)
+        return np.full(len(routes), "escalate"), labels
+
+
+@pytest.mark.parametrize("policy", [Night(), Told(), Both(), RoutePolicy()])
+@pytest.mark.parametrize("figures", [["coverage"], ["coverage", "neg_calibration_error"]])
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_routes_that_are_scored_are_those_that_are_predicted(data, policy, figures, ensemble):
+    X, y, _ = data()
+    router = RoutingClassifier(LogisticRegression(), policy=policy, ensemble=ensemble).fit(X, y)
+    routes = router.predict_route(X)
+    assert ("auto" in routes) != isinstance(policy, Night)
+    assert RouteScorer(figures)(router, X, y)["coverage"] == (routes == "auto").mean()
+
+
+def test_a_policy_of_other_classes_is_refused_by_every_scorer(data):
+    X, y, _ = data()
+    router = RoutingClassifier(LogisticRegression()).fit(X, y)
+    router.policy_ = RoutePolicy().fit(router.predict_proba(X), classes=[2, 1, 0])
+    for figures in (["coverage"], ["coverage", "neg_calibration_error"]):
+        with pytest.raises(ValueError, match="policy_ decides between the classes"):
+            RouteScorer(figures)(router, X, y)
+
+
+def test_decide_is_given_all_rows_at_once(data):
+    """However many there are: it may choose among them."""
+
+    class Capped(RoutePolicy):
+        def decide(self, proba):
+            routes = super().decide(proba).copy()
+            routes[np.flatnonzero(routes == "auto")[50:]] = "clarify"
+            return routes
+
+    X, y, _ = data()
+    router = RoutingClassifier(LogisticRegression(), policy=Capped(), ensemble=False).fit(X, y)
+    many = np.tile(X, (1000, 1))
+    assert (router.predict_route(many) == "auto").sum() == 50
+    assert (router.routes_and_labels(many)[0] == "auto").sum() == 50
 
 
 def test_what_a_policy_decides_is_what_is_scored(data):

@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 from sklearn.base import clone
 
@@ -51,6 +52,37 @@ def test_a_subclass_that_leaves_parameters_out_is_read_again_or_not_written():
     policy.hold_back([1])
     with pytest.raises(ValueError, match=r"Strict cannot be kept as a dict.*leaves out thresholds\."):
         policy.to_dict()
+
+
+def test_a_subclass_is_written_whatever_was_set_since():
+    class Levels(RoutePolicy):
+        def __init__(self, thresholds=None):
+            super().__init__(thresholds=thresholds)
+
+    policy = Levels({0: 0.9}).fit([[0.2, 0.3, 0.5]]).set_params(thresholds={"zzz": 0.5})
+    assert Levels.from_dict(policy.to_dict()).thresholds_ == policy.thresholds_ == {0: 0.9, 1: 0.8, 2: 0.8}
+
+
+class Added(RoutePolicy):
+    """A parameter that this library does not know."""
+
+    def __init__(self, threshold=0.8, *, extra=None):
+        super().__init__(threshold)
+        self.extra = extra
+
+
+@pytest.mark.parametrize("extra", [None, True, 3, 0.5, math.inf, "text", [1, 2], {"a": [1.5, "b"]}, np.float32(0.5)])
+def test_what_a_subclass_adds_is_read_again(extra):
+    policy = Added(extra=extra).fit([[0.2, 0.8]])
+    assert Added.from_dict(json.loads(json.dumps(policy.to_dict(), allow_nan=False))).extra == extra
+
+
+@pytest.mark.parametrize(
+    "extra", ["inf", math.nan, [math.inf], (1, 2), {1, 2}, {1: 2}, np.zeros(2), np.zeros(1), RoutePolicy()]
+)
+def test_what_json_does_not_give_back_is_not_written(extra):
+    with pytest.raises(ValueError, match="Added cannot be kept as a dict: JSON does not give back its parameter extra"):
+        Added(extra=extra).to_dict()
 
 
 def test_parameters_without_names_are_not_lost():

@@ -181,6 +181,9 @@ def test_rows_whose_names_are_numbers_keep_them_where_steps_number_them_anew():
     joined = frame.join(table.to_pandas())
     assert joined.label.tolist() == model.predict(frame).tolist()
     assert len(table[frame.a > 5.0]) == (frame.a > 5.0).sum()
+    # Numbers in an index of any kind.
+    anew = FunctionTransformer(lambda rows: rows.set_axis(np.arange(len(rows))))
+    assert explain_route(Pipeline([("anew", anew), ("model", model)]), frame).index.equals(frame.index)
     assert explain_route(make_pipeline(*steps, router()).fit(X, Y), X[:3]).index.tolist() == [0, 1, 2]
 
 
