@@ -81,8 +81,9 @@ def column_names(proba: Any, classes: NDArray[Any] | None) -> list[Any] | None:
 
     Names such as 0, 1, 2 that are also the classes mean the classes.
     """
-    columns = getattr(proba, "columns", None)
-    if columns is None or not hasattr(proba, "to_numpy"):
+    # Tables of Arrow have lists of arrays as their columns.
+    columns = getattr(proba, "columns" if hasattr(proba, "to_numpy") else "column_names", None)
+    if columns is None:
         return None
     names = list(columns)
     if classes is not None and {str(name) for name in names} == {str(label) for label in classes.tolist()}:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from strategies import plain_entropy, rows, unhurried
 
-from skroute import RoutePolicy, reliability_table
+from skroute import RoutePolicy, RoutingCosts, reliability_table
 from skroute._frames import as_spelled, check_proba
 from skroute.calibration import PerClassCalibrator, PooledCalibrator, TemperatureCalibrator, VectorCalibrator
 
@@ -179,6 +179,25 @@ def test_named_columns_are_matched_to_the_classes_in_any_order(library):
     assert policy.classes_.tolist() == ["c", "a", "b"]
     straight = frame(library, ["a", "b", "c"], [[row[1], row[2], row[0]] for row in GOOD])
     assert policy.explain(straight).to_records() == policy.explain(shuffled).to_records()
+
+
+class Table:
+    """A table as Arrow has them: its columns are arrays, and their names stand elsewhere."""
+
+    def __init__(self, proba, names):
+        self.columns, self.column_names = list(np.transpose(proba)), names
+
+    def __array__(self, dtype=None, copy=None):
+        return np.column_stack(self.columns)
+
+
+def test_named_columns_of_arrow_are_matched():
+    values, _ = check_proba(Table(GOOD, ["c", "a", "b"]), classes=CLASSES)
+    assert values.tolist() == [[row[1], row[2], row[0]] for row in GOOD]
+    with pytest.raises(ValueError, match="they lack c and hold x"):
+        check_proba(Table(GOOD, ["a", "b", "x"]), classes=CLASSES)
+    with pytest.raises(ValueError, match="costs must be a dict of true class to dict of action to cost, or a frame"):
+        RoutingCosts(Table(GOOD, ["a", "b", "watch"]))
 
 
 @pytest.mark.parametrize("library", [pd, pl])

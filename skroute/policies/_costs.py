@@ -72,7 +72,7 @@ class RoutingCosts(Mapping[Any, Mapping[Any, float]]):
     actions: tuple[Any, ...]
 
     def __init__(self, table: Any) -> None:
-        rows = _rows_of_frame(table) if hasattr(table, "columns") else table
+        rows = _rows_of_frame(table) if hasattr(table, "columns") and hasattr(table, "to_numpy") else table
         if not isinstance(rows, Mapping):
             raise ValueError(
                 f"costs must be a dict of true class to dict of action to cost, or a frame; got {shown(table)}. Few "
