@@ -102,8 +102,11 @@ class RoutingClassifier(PredictionsMixin, CallbackSupportMixin, ClassifierMixin,
     Notes
     -----
     With the same `cv`, `ensemble` and method "sigmoid", "isotonic" or "temperature" the probabilities equal those of
-    `CalibratedClassifierCV` to 1e-6. A class that is missing from a training fold or from the calibration rows keeps
-    its column, is named in a `RareClassWarning`, and is never auto-routed, whatever threshold it is given.
+    `CalibratedClassifierCV` to 1e-6. Scores in float32, as of XGBoost, are calibrated in float64: the probabilities are
+    those that it gives to the same numbers in float64.
+
+    A class that is missing from a training fold or from the calibration rows keeps its column, is named in a
+    `RareClassWarning`, and is never auto-routed, whatever threshold it is given.
 
     Scores are taken from decision_function where there is one, as in scikit-learn, except where a method is "none".
 

@@ -171,7 +171,9 @@ def reach(estimator: Any, X: Any, method: str, outer: str = "") -> tuple[Any, An
     if isinstance(estimator, Pipeline):
         # Not estimator[:-1].transform: a slice asks its last step whether it is fitted, which stateless ones deny.
         for _, step in estimator.steps[:-1]:
-            X = X if step is None or step == "passthrough" else step.transform(X)
+            # Pipelines of imbalanced-learn draw rows anew to fit, and leave them as they are afterwards.
+            stays = step is None or step == "passthrough" or hasattr(step, "fit_resample")
+            X = X if stays else step.transform(X)
         return reach(estimator[-1], X, method, outer)
     if hasattr(estimator, "best_estimator_"):
         return reach(estimator.best_estimator_, X, method, outer)

@@ -81,6 +81,18 @@ def test_through_steps_that_learn_nothing(step):
     assert_reaches(model, rows, model[-1])
 
 
+def test_past_steps_that_draw_rows_anew_to_fit(scaled):
+    class Sampler(BaseEstimator):
+        """As imbalanced-learn has them."""
+
+        def fit_resample(self, X, y):
+            raise AssertionError("rows that are asked about are not drawn anew")
+
+    rows, inner = scaled
+    scaler = StandardScaler().fit(X)
+    assert_reaches(Pipeline([("scale", scaler), ("sample", Sampler()), ("route", inner)]), rows, inner)
+
+
 def test_through_a_search_over_a_pipeline(scaled):
     model = make_pipeline(StandardScaler(), router())
     search = GridSearchCV(model, {"routingclassifier__policy__threshold": [0.8]}, cv=2).fit(X, Y)
