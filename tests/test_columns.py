@@ -20,7 +20,7 @@ def test_beside_text_other_labels_stay_what_they_are(make):
 
 
 @pytest.mark.parametrize(
-    "missing", [None, math.nan, pd.NA, pd.NaT, np.datetime64("NaT"), np.array("NaT", dtype="m8[ns]")[()]]
+    "missing", [None, math.nan, pd.NA, pd.NaT, np.datetime64("NaT", "ns"), np.array("NaT", dtype="m8[ns]")[()]]
 )
 def test_missing_classes_are_refused(missing):
     with pytest.raises(ValueError, match="classes must not hold missing labels"):

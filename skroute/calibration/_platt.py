@@ -7,7 +7,7 @@ width of the bins. Newton squares that error, so that a pass or two over all row
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +79,7 @@ class _Sample(NamedTuple):
             if self.weight is not None:
                 share *= self.weight[rows]
                 spread *= self.weight[rows]
-            first = [share @ feature, share.sum(), 0.0, spread @ feature, spread.sum()]
+            first: list[Any] = [share @ feature, share.sum(), 0.0, spread @ feature, spread.sum()]
             spread *= feature
             first[2] = spread @ feature
             total += first

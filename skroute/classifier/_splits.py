@@ -76,7 +76,7 @@ def make_splits(
     if isinstance(cv, Real):
         check_count(cv, "cv", "RoutingClassifier", least=2)
     # The same demand, in the same words, as CalibratedClassifierCV.
-    n_folds = cv if isinstance(cv, Integral) else getattr(cv, "n_splits", None)
+    n_folds: Any = cv if isinstance(cv, Integral) else getattr(cv, "n_splits", None)
     if n_folds and counts.min() < n_folds:
         raise ValueError(
             f"Requesting {n_folds}-fold cross-validation but provided less than {n_folds} examples for at least one "

@@ -27,7 +27,7 @@ def warn_of_rare_classes(
     rare = (counts > 0) & (counts < n_folds)
     if not (rare | unseen).any():
         return
-    named = [f"{label!r} ({counted(count, 'row')})" for label, count in zip(classes.tolist(), counts, strict=True)]
+    named = [f"{label!r} ({counted(int(count), 'row')})" for label, count in zip(classes.tolist(), counts, strict=True)]
 
     def those(chosen: NDArray[np.bool_]) -> str:
         return listed(name for name, is_chosen in zip(named, chosen, strict=True) if is_chosen)
@@ -53,7 +53,7 @@ def warn_of_unlike_folds(n_rows: NDArray[np.intp], n_right: NDArray[np.intp]) ->
     n_rows, n_right : ndarray of shape (n_folds,)
         Rows of each fold, and those whose true class had the largest score.
     """
-    overall = n_right.sum() / max(n_rows.sum(), 1)
+    overall = n_right.sum() / max(int(n_rows.sum()), 1)
     if n_rows.min() * min(overall, 1.0 - overall) < LEAST_EXPECTED:
         return
     accuracy = n_right / n_rows

@@ -26,7 +26,8 @@ class GatedRows:
         self.largest_weight = float(weight.max()) if weight is not None and varied else None
         passed = np.flatnonzero(decision.route == AUTO)
         # Sorted once for all classes; small integers by radix, in linear time.
-        narrow = top[passed].astype(np.uint8 if n_classes <= 2**8 else np.uint16 if n_classes <= 2**16 else np.intp)
+        kind = np.uint8 if n_classes <= 2**8 else np.uint16 if n_classes <= 2**16 else np.intp
+        narrow: NDArray[Any] = top[passed].astype(kind)
         order = np.argsort(narrow, kind="stable")
         self._rows = np.split(passed[order], np.cumsum(np.bincount(narrow, minlength=n_classes))[:-1])
 

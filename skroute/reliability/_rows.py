@@ -82,7 +82,7 @@ class ReliabilityRows(Tabular):
         return ReliabilityRows(**{name: values[rows] for name, values in self._columns().items()})
 
     def __repr__(self) -> str:
-        return f"ReliabilityRows({counted(self._kept.sum(), 'entry', 'entries')}: {self._brief()})"
+        return f"ReliabilityRows({counted(int(self._kept.sum()), 'entry', 'entries')}: {self._brief()})"
 
     @property
     def _kept(self) -> NDArray[np.bool_]:
