@@ -76,6 +76,8 @@ def _check_n_jobs(n_jobs: Any) -> None:
 
 
 def _check_cv(cv: Any, holdout: Any) -> None:
+    # check_cv wraps lists of splits.
+    cv = getattr(cv, "cv", cv)
     named = isinstance(cv, PredefinedSplit) or not (cv is None or isinstance(cv, Real | str) or hasattr(cv, "split"))
     if holdout is not None and named:
         raise ValueError(

@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 from sklearn.datasets import load_iris
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold, PredefinedSplit, StratifiedKFold
+from sklearn.model_selection import GroupKFold, PredefinedSplit, StratifiedKFold, check_cv
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -264,6 +264,6 @@ def test_masks_and_numbers_of_any_kind_are_rows():
 def test_splits_that_name_rows_do_not_go_with_holdout():
     X, y = load_iris(return_X_y=True)
     folds = list(StratifiedKFold(3).split(X, y))
-    for cv in (folds, PredefinedSplit(np.arange(150) % 3)):
+    for cv in (folds, check_cv(folds), PredefinedSplit(np.arange(150) % 3)):
         with pytest.raises(ValueError, match="must be an int, a splitter or None with holdout="):
             RoutingClassifier(LogisticRegression(), cv=cv, holdout=0.3).fit(X, y)
