@@ -88,17 +88,16 @@ class LabelSets(RowTable):
         """Iterate over the lists of labels."""
         return iter(self.tolist())
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return the lists of labels, shape (n_samples,): NumPy would make a matrix of lists of equal length."""
+        return np.asarray(_objects(self.tolist()), dtype=dtype)
+
     def _split(self, values: list[Any]) -> list[list[Any]]:
         return [values[start:end] for start, end in pairwise(self.starts.tolist())]
 
     def _columns(self) -> dict[str, Any]:
-        columns: dict[str, Any] = {}
-        for name, rows in (("labels", self.tolist()), ("proba", self._split(self.proba.tolist()))):
-            # Entry by entry, because NumPy would make a matrix of lists of equal length.
-            columns[name] = np.empty(len(self), dtype=object)
-            for i, values in enumerate(rows):
-                columns[name][i] = values
-        return columns | {"size": self.sizes}
+        proba = self._split(self.proba.tolist())
+        return {"labels": _objects(self.tolist()), "proba": _objects(proba), "size": self.sizes}
 
     def __repr__(self) -> str:
         """Return one line: how many labels the rows have."""
@@ -119,6 +118,14 @@ class LabelSets(RowTable):
             caption=repr(self),
             note=more_text(len(self) - SHOWN_ROWS),
         )
+
+
+def _objects(lists: list[list[Any]]) -> NDArray[Any]:
+    objects = np.empty(len(lists), dtype=object)
+    # Entry by entry, for the same reason.
+    for i, values in enumerate(lists):
+        objects[i] = values
+    return objects
 
 
 def _line(entries: list[str]) -> str:

@@ -344,6 +344,14 @@ def test_every_form_shows_the_same(sets):
         assert "(2 more rows)" in text
 
 
+@pytest.mark.parametrize("rows", [slice(None), [0, 2], [1], []])
+def test_an_array_of_sets_has_an_entry_a_row(sets, rows):
+    chosen = sets[rows] if rows != [] else sets[:0]
+    array = np.asarray(chosen)
+    assert (array.shape, array.dtype) == ((len(chosen),), object)
+    assert array.tolist() == chosen.tolist()
+
+
 def test_of_many_labels_the_first_are_shown():
     sets = LabelSets(0.9, np.arange(12), np.array([0, 8, 18]), np.arange(18) % 12, np.full(18, 0.1))
     first, second = str(sets).splitlines()[2:]
