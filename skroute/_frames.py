@@ -81,15 +81,17 @@ def column_names(proba: Any, classes: NDArray[Any] | None) -> list[Any] | None:
 
     Names such as 0, 1, 2 that are also the classes mean the classes.
     """
-    # Tables of Arrow have lists of arrays as their columns.
-    columns = getattr(proba, "columns" if hasattr(proba, "to_numpy") else "column_names", None)
+    # Tables of Arrow have lists of arrays as their columns, and other names by default.
+    is_frame = hasattr(proba, "to_numpy")
+    columns = getattr(proba, "columns" if is_frame else "column_names", None)
     if columns is None:
         return None
     names = list(columns)
     if classes is not None and {str(name) for name in names} == {str(label) for label in classes.tolist()}:
         return names
-    defaults = ([*range(len(names))], [f"column_{i}" for i in range(len(names))])
-    return None if names in defaults else names
+    places = range(len(names))
+    texts = ("column_{}",) if is_frame else ("column_{}", "{}", "f{}")
+    return None if names in ([*places], *([text.format(i) for i in places] for text in texts)) else names
 
 
 def _column_order(columns: list[Any], classes: NDArray[Any], name: str) -> list[int]:

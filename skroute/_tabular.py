@@ -148,12 +148,11 @@ class RowTable(Tabular):
             return rows
         asked = np.asarray(rows)
         # pandas has masks of objects, and of a dtype of its own.
-        if asked.dtype == object and any(isinstance(item, bool | np.bool_) for item in asked.flat):
-            if not all(isinstance(item, bool | np.bool_) for item in asked.flat):
-                raise ValueError(
-                    "A mask must say True or False of every row: fill in what is missing, mask.fillna(False)."
-                )
+        flags = [isinstance(item, bool | np.bool_) for item in asked.flat] if asked.dtype == object else [False]
+        if all(flags):
             asked = asked.astype(np.bool_)
+        elif any(flags):
+            raise ValueError("A mask must say True or False of every row; mask.fillna(False) fills in what is missing.")
         if asked.dtype == np.bool_ and self.index is not None and not self.index.equals(rows.index):
             raise ValueError(
                 "A mask must have the index of the rows, in the same order; the one given has another. Align it, "

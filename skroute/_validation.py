@@ -88,7 +88,8 @@ def unspelled(array: NDArray[Any], values: Any) -> NDArray[Any]:
     """
     if isinstance(values, (list, tuple)) and array.dtype.kind in "US":
         objects = np.asarray(values, dtype=object)
-        if not all(isinstance(item, (str, bytes)) for item in objects.flat):
+        # An array may be a text as well.
+        if not all(isinstance(item, (str, bytes, np.ndarray)) for item in objects.flat):
             return objects
         if all(isinstance(item, str) for item in objects.flat) and array.tolist() != objects.tolist():
             # Of an enumeration of texts it spells the names, and cuts them to the length of the texts.

@@ -194,6 +194,9 @@ class Table:
 def test_named_columns_of_arrow_are_matched():
     values, _ = check_proba(Table(GOOD, ["c", "a", "b"]), classes=CLASSES)
     assert values.tolist() == [[row[1], row[2], row[0]] for row in GOOD]
+    for names in (["0", "1", "2"], ["f0", "f1", "f2"], ["column_0", "column_1", "column_2"]):
+        assert check_proba(Table(GOOD, names), classes=CLASSES)[0].tolist() == GOOD
+        assert check_proba(Table(GOOD, names))[1] is None
     with pytest.raises(ValueError, match="they lack c and hold x"):
         check_proba(Table(GOOD, ["a", "b", "x"]), classes=CLASSES)
     with pytest.raises(ValueError, match="costs must be a dict of true class to dict of action to cost, or a frame"):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
-from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit, PredefinedSplit
+from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit, PredefinedSplit, check_cv
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d, indexable
 from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.multiclass import check_classification_targets
@@ -21,6 +21,8 @@ __all__ = ["check_data", "check_parameters", "encode_targets", "route_params"]
 
 # Whole numbers and strings are classes; a search asks too often for them to be gone through again.
 CLASS_KINDS = "biuUS"
+# Splitters that name rows: lists of splits are wrapped by check_cv.
+NAMING = (PredefinedSplit, type(check_cv([])))
 POLICY_METHODS = ("check", "fit", "hold_back", "decide", "explain")
 
 
@@ -76,9 +78,7 @@ def _check_n_jobs(n_jobs: Any) -> None:
 
 
 def _check_cv(cv: Any, holdout: Any) -> None:
-    # check_cv wraps lists of splits.
-    cv = getattr(cv, "cv", cv)
-    named = isinstance(cv, PredefinedSplit) or not (cv is None or isinstance(cv, Real | str) or hasattr(cv, "split"))
+    named = isinstance(cv, NAMING) or not (cv is None or isinstance(cv, Real | str) or hasattr(cv, "split"))
     if holdout is not None and named:
         raise ValueError(
             "The 'cv' parameter of RoutingClassifier must be an int, a splitter or None with holdout=, which draws "

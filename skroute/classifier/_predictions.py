@@ -26,6 +26,10 @@ def _has_decision_function(self: "PredictionsMixin") -> bool:
     return hasattr(self._base() if fitted is None else fitted[0].estimator, "decision_function")
 
 
+def _is_ours(method: Any) -> bool:
+    return str(method.__module__).startswith("skroute.")
+
+
 class PredictionsMixin:
     """The answers of a router that has the classifier `_base` and, once fitted, `_models`."""
 
@@ -136,14 +140,14 @@ class PredictionsMixin:
         """
         require_fitted(self)
         policy = self._policy()
-        if isinstance(policy, BasePolicy) and type(self).explain_route is PredictionsMixin.explain_route:
-            proba = self.predict_proba(X) if proba is None else proba
-            routes, labels = policy.routes_and_labels(proba)
-            # What is scored is what `predict_route` says, whichever of these a subclass overrides.
-            ours = all(getattr(type(policy), name) is getattr(BasePolicy, name) for name in ROUTING)
-            return routes if ours else policy.decide(proba), labels
-        table = self.explain_route(X)
-        return table.route, table.label
+        if type(self).explain_route is not PredictionsMixin.explain_route:
+            table = self.explain_route(X)
+            return table.route, table.label
+        proba = self.predict_proba(X) if proba is None else proba
+        if isinstance(policy, BasePolicy) and all(_is_ours(getattr(type(policy), name)) for name in ROUTING):
+            return policy.routes_and_labels(proba)
+        # What is scored is what `predict_route` says, whichever of these somebody else wrote.
+        return policy.decide(proba), policy.explain(proba).label
 
     def candidate_sets(self, X: Any) -> LabelSets:
         """Return for every row the labels that may be the true one, the most probable first: what to ask back with.

@@ -1,5 +1,6 @@
 """Figures as scorers: one by name, or all of them from one pass."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,7 +48,8 @@ class _Scorer(BaseEstimator):
         proba = estimator.predict_proba(X) if wants_proba else None
         if wants_routes and hasattr(estimator, "routes_and_labels"):
             # Routes follow from the same probabilities, so that the classifier predicts once.
-            known = {"proba": proba} if wants_proba else {}
+            takes_proba = wants_proba and "proba" in inspect.signature(estimator.routes_and_labels).parameters
+            known = {"proba": proba} if takes_proba else {}
             routes = _Routed(*estimator.routes_and_labels(X, **known))
         elif wants_routes:
             routes = estimator.explain_route(X)

@@ -90,6 +90,8 @@ class LabelSets(RowTable):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Return the lists of labels, shape (n_samples,): NumPy would make a matrix of lists of equal length."""
+        if copy is False:
+            raise ValueError("LabelSets cannot be an array without a copy.")
         return np.asarray(_objects(self.tolist()), dtype=dtype)
 
     def _split(self, values: list[Any]) -> list[list[Any]]:

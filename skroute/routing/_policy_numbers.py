@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skroute._validation import check_classes, check_level, check_mapping, check_option, label_positions, listed, shown
+from skroute._validation import (
+    check_classes,
+    check_level,
+    check_mapping,
+    check_option,
+    column,
+    label_positions,
+    listed,
+    shown,
+)
 from skroute.routing._candidates import CandidateSets, check_coverage
 from skroute.routing._gates import WATCH_ORDERS, Gates
 from skroute.routing._json import from_json, is_kept, to_json
@@ -73,7 +82,8 @@ class PolicyNumbers(KeyedParamsMixin, BaseEstimator):
         """
         check_is_fitted(self)
         known = self.classes_.tolist()
-        for position in label_positions(np.atleast_1d(labels).tolist(), self.classes_, "labels"):
+        labels = labels if np.ndim(labels) else [labels]
+        for position in label_positions(column(labels, "labels").tolist(), self.classes_, "labels"):
             self.thresholds_[known[position]] = math.inf
 
     def to_dict(self) -> dict[str, Any]:

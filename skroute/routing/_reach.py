@@ -152,9 +152,9 @@ def _indexed(table: Any, X: Any) -> Any:
         return indexed
     try:
         # Steps may make arrays of frames, and frames of these, whose rows are numbered anew.
-        numbered = arrived.dtype.kind in "iu" and bool((arrived == np.arange(len(arrived))).all())
-        moved = not numbered and arrived.isin(indexed.index).all()
-    except (TypeError, ValueError):
+        numbered = arrived.dtype.kind in "iuf" and bool((arrived == np.arange(len(arrived))).all())
+        moved = not numbered and arrived.is_unique == indexed.index.is_unique and arrived.isin(indexed.index).all()
+    except (TypeError, ValueError, AssertionError, NotImplementedError):
         # Of another kind, or of what has no hash.
         moved = False
     return table if moved else indexed
@@ -172,8 +172,8 @@ def reach(estimator: Any, X: Any, method: str, outer: str = "") -> tuple[Any, An
         # Not estimator[:-1].transform: a slice asks its last step whether it is fitted, which stateless ones deny.
         for _, step in estimator.steps[:-1]:
             # Pipelines of imbalanced-learn draw rows anew to fit, and leave them as they are afterwards.
-            stays = step is None or step == "passthrough" or hasattr(step, "fit_resample")
-            X = X if stays else step.transform(X)
+            draws = hasattr(step, "fit_resample") and not hasattr(step, "transform")
+            X = X if step is None or step == "passthrough" or draws else step.transform(X)
         return reach(estimator[-1], X, method, outer)
     if hasattr(estimator, "best_estimator_"):
         return reach(estimator.best_estimator_, X, method, outer)

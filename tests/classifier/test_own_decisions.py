@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 
 from skroute import RoutePolicy, RoutingClassifier
@@ -40,6 +41,62 @@ def test_routes_that_are_scored_are_those_that_are_predicted(data, policy, figur
     routes = router.predict_route(X)
     assert ("auto" in routes) != isinstance(policy, Night)
     assert RouteScorer(figures)(router, X, y)["coverage"] == (routes == "auto").mean()
+
+
+class Foreign(BaseEstimator):
+    """A policy that shares no code with this library's."""
+
+    def check(self, classes):
+        pass
+
+    def fit(self, proba, y=None, *, classes=None, sample_weight=None):
+        self.inner_ = RoutePolicy().fit(proba, classes=classes)
+        return self
+
+    def hold_back(self, labels):
+        self.inner_.hold_back(labels)
+
+    def decide(self, proba):
+        routes = self.inner_.decide(proba)
+        routes[::2] = "clarify"
+        return routes
+
+    def explain(self, proba):
+        return self.inner_.explain(proba)
+
+
+class Older(RoutingClassifier):
+    """Written before probabilities could be handed on."""
+
+    n_asked = 0
+
+    def predict_proba(self, X):
+        Older.n_asked += 1
+        return super().predict_proba(X)
+
+    def routes_and_labels(self, X):
+        return super().routes_and_labels(X)
+
+
+@pytest.mark.parametrize("figures", [["coverage"], ["coverage", "neg_calibration_error"]])
+def test_routes_of_others_are_scored_as_they_are_predicted(data, figures):
+    X, y, _ = data()
+    for router in (RoutingClassifier(LogisticRegression(), policy=Foreign()), Older(LogisticRegression())):
+        router.fit(X, y)
+        assert RouteScorer(figures)(router, X, y)["coverage"] == (router.predict_route(X) == "auto").mean()
+
+
+def test_the_classifier_is_asked_once_for_all_figures(data):
+    class Counting(Older):
+        def routes_and_labels(self, X, *, proba=None):
+            return RoutingClassifier.routes_and_labels(self, X, proba=proba)
+
+    X, y, _ = data()
+    for policy in (RoutePolicy(), Night(), Foreign()):
+        router = Counting(LogisticRegression(), policy=policy).fit(X, y)
+        Older.n_asked = 0
+        RouteScorer(["coverage", "neg_calibration_error"])(router, X, y)
+        assert Older.n_asked == 1
 
 
 def test_a_policy_of_other_classes_is_refused_by_every_scorer(data):

@@ -267,3 +267,14 @@ def test_splits_that_name_rows_do_not_go_with_holdout():
     for cv in (folds, check_cv(folds), PredefinedSplit(np.arange(150) % 3)):
         with pytest.raises(ValueError, match="must be an int, a splitter or None with holdout="):
             RoutingClassifier(LogisticRegression(), cv=cv, holdout=0.3).fit(X, y)
+
+    class Wrapped:
+        """A splitter that names no rows."""
+
+        def __init__(self, cv):
+            self.cv = cv
+
+        def split(self, X, y=None, groups=None):
+            return StratifiedKFold(self.cv["folds"]).split(X, y)
+
+    RoutingClassifier(LogisticRegression(max_iter=500), cv=Wrapped({"folds": 3}), holdout=0.3).fit(X, y)

@@ -350,6 +350,8 @@ def test_an_array_of_sets_has_an_entry_a_row(sets, rows):
     array = np.asarray(chosen)
     assert (array.shape, array.dtype) == ((len(chosen),), object)
     assert array.tolist() == chosen.tolist()
+    with pytest.raises(ValueError, match="without a copy"):
+        np.array(chosen, copy=False)
 
 
 def test_of_many_labels_the_first_are_shown():

@@ -1,7 +1,9 @@
 """Policies of users: what they leave out of their constructors is neither lost in silence nor in the way."""
 
+import enum
 import json
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -71,18 +73,40 @@ class Added(RoutePolicy):
         self.extra = extra
 
 
-@pytest.mark.parametrize("extra", [None, True, 3, 0.5, math.inf, "text", [1, 2], {"a": [1.5, "b"]}, np.float32(0.5)])
-def test_what_a_subclass_adds_is_read_again(extra):
+@pytest.mark.parametrize(
+    ("extra", "again"),
+    [
+        (one, one)
+        for one in (None, True, 3, 0.5, math.inf, "text", [1, 2], {"a": [1.5, "b"]}, np.float32(0.5), [math.inf])
+    ]
+    + [((1, (2, 3)), [1, [2, 3]]), ({1: 2}, {"1": 2}), ([np.int64(3)], [3]), (Fraction(1, 2), 0.5)],
+)
+def test_what_a_subclass_adds_is_read_again(extra, again):
+    """Lists for tuples, and labels as texts."""
     policy = Added(extra=extra).fit([[0.2, 0.8]])
-    assert Added.from_dict(json.loads(json.dumps(policy.to_dict(), allow_nan=False))).extra == extra
+    assert Added.from_dict(json.loads(json.dumps(policy.to_dict(), allow_nan=False))).extra == again
 
 
 @pytest.mark.parametrize(
-    "extra", ["inf", math.nan, [math.inf], (1, 2), {1, 2}, {1: 2}, np.zeros(2), np.zeros(1), RoutePolicy()]
+    "extra", ["inf", math.nan, ["inf"], {1, 2}, np.zeros(2), np.zeros(1), RoutePolicy(), Fraction(10**400)]
 )
 def test_what_json_does_not_give_back_is_not_written(extra):
     with pytest.raises(ValueError, match="Added cannot be kept as a dict: JSON does not give back its parameter extra"):
         Added(extra=extra).to_dict()
+
+
+def test_texts_of_an_enumeration_stand_for_classes():
+    class Team(str, enum.Enum):  # noqa: UP042
+        NETWORK = "network"
+        UNLOCK = "unlock"
+
+    policy = RoutePolicy(watch={Team.NETWORK: 0.3}).fit([[0.2, 0.8]], classes=["network", "unlock"])
+    again = RoutePolicy.from_dict(json.loads(json.dumps(policy.to_dict())))
+    assert again.watch_ == policy.watch_ == {"network": 0.3}
+    for labels in (Team.UNLOCK, [Team.UNLOCK], "unlock"):
+        held = clone(policy).fit([[0.2, 0.8]], classes=["network", "unlock"])
+        held.hold_back(labels)
+        assert held.thresholds_ == {"network": 0.8, "unlock": math.inf}
 
 
 def test_parameters_without_names_are_not_lost():

@@ -88,9 +88,13 @@ def test_past_steps_that_draw_rows_anew_to_fit(scaled):
         def fit_resample(self, X, y):
             raise AssertionError("rows that are asked about are not drawn anew")
 
+    class Both(StandardScaler, Sampler):
+        """What can transform does so in scikit-learn."""
+
     rows, inner = scaled
-    scaler = StandardScaler().fit(X)
-    assert_reaches(Pipeline([("scale", scaler), ("sample", Sampler()), ("route", inner)]), rows, inner)
+    for scaler in (StandardScaler(), Both()):
+        steps = [("scale", scaler.fit(X)), ("sample", Sampler()), ("route", inner)]
+        assert_reaches(Pipeline(steps), rows, inner)
 
 
 def test_through_a_search_over_a_pipeline(scaled):
@@ -193,9 +197,10 @@ def test_rows_whose_names_are_numbers_keep_them_where_steps_number_them_anew():
     joined = frame.join(table.to_pandas())
     assert joined.label.tolist() == model.predict(frame).tolist()
     assert len(table[frame.a > 5.0]) == (frame.a > 5.0).sum()
-    # Numbers in an index of any kind.
-    anew = FunctionTransformer(lambda rows: rows.set_axis(np.arange(len(rows))))
-    assert explain_route(Pipeline([("anew", anew), ("model", model)]), frame).index.equals(frame.index)
+    # Numbers in an index of any kind; in parts, each from 0 on.
+    for numbers in (np.arange(150), np.arange(150.0), np.arange(150) % 40):
+        anew = FunctionTransformer(lambda rows, numbers=numbers: rows.set_axis(numbers))
+        assert explain_route(Pipeline([("anew", anew), ("model", model)]), frame).index.equals(frame.index)
     assert explain_route(make_pipeline(*steps, router()).fit(X, Y), X[:3]).index.tolist() == [0, 1, 2]
 
 
@@ -213,8 +218,15 @@ def test_rows_whose_names_are_numbers_keep_them_where_steps_number_them_anew():
 def test_whatever_the_names_are_they_stay_with_their_rows(index):
     frame = pd.DataFrame(X[40:60], index=index)
     fitted = router().fit(X, Y)
+    pairs = pd.MultiIndex.from_product([[1], range(20)])
     expected = fitted.explain_route(frame.to_numpy()).to_records()
-    for make in (pd.DataFrame.to_numpy, pd.DataFrame.copy, lambda rows: rows.reset_index(drop=True)):
+    for make in (
+        pd.DataFrame.to_numpy,
+        pd.DataFrame.copy,
+        lambda rows: rows.reset_index(drop=True),
+        lambda rows: rows.set_axis(pairs),
+        lambda rows: rows.set_axis([f"row {i}" for i in range(20)]),
+    ):
         table = explain_route(Pipeline([("step", FunctionTransformer(make)), ("router", fitted)]), frame)
         assert table.index.equals(index)
         assert table.to_records() == expected

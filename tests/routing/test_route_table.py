@@ -266,6 +266,7 @@ def test_a_mask_of_other_rows_is_refused(table, sets):
         assert len(table[other.to_numpy(dtype=bool)]) == 5
     for same in (mask.astype("boolean"), mask.astype(object)):
         assert table[same].index.tolist() == list("acegi")
+        assert len(table[:0][same[:0]]) == len(table[:0][same[:0].astype(object)]) == 0
         same.iloc[3] = None
         with pytest.raises(ValueError, match="A mask must say True or False of every row"):
             table[same]
