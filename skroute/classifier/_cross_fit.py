@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import has_fit_parameter
 
+from skroute._validation import listed
 from skroute.calibration._methods import fit_calibrator, predict_calibrated, predict_finite, take_unseen_proba
 from skroute.classifier._callbacks import fit_task, subtask
 from skroute.classifier._response import refuse_not_finite, scores, take, take_params, take_split
@@ -221,8 +222,17 @@ def _fit_fold(
             estimator.fit(X, y, **fit_params)
         return estimator, None
     X_train, y_train = take_split(estimator, X, train, train), take(y, train)
-    with fit_task(context, owner, estimator, X_train, y_train):
-        estimator.fit(X_train, y_train, **take_params(fit_params, train, len(y)))
+    try:
+        with fit_task(context, owner, estimator, X_train, y_train):
+            estimator.fit(X_train, y_train, **take_params(fit_params, train, len(y)))
+    except Exception as error:
+        lacking = np.setdiff1d(classes, y_train)
+        if lacking.size:
+            error.add_note(
+                f"In this fold no training row is of class {listed(lacking.tolist())}, which {type(estimator).__name__} "
+                "may not bear: leave out the rows of classes with one row, or give each some more."
+            )
+        raise
     return estimator, scores(estimator, take_split(estimator, X, test, train), classes, proba_first)
 
 

@@ -165,7 +165,7 @@ class Certificates(Tabular):
         Rows are those that would be auto-routed to the class but for its threshold. The estimate takes the share of
         errors that was seen (half an error among the rows where none was) as the true one, and the share of the rows
         that reached the threshold tried as well. So it is more than what `rows_needed` says, which would do if not one
-        row were wrong.
+        row were wrong; and no more than that where fewer than ten rows reached a threshold, which tell no share.
 
         Parameters
         ----------

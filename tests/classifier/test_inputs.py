@@ -87,3 +87,24 @@ def test_texts_of_an_enumeration_are_whole():
 def test_labels_that_cannot_be_sorted_are_told_so():
     with pytest.raises(ValueError, match="y must hold labels that can be sorted; got Level"):
         check_data(X, [Level.LOW, Level.HIGH] * 30, None)
+
+
+class Gapless(LogisticRegression):
+    """As XGBoost, it wants labels from 0 on without a gap."""
+
+    def fit(self, X, y, sample_weight=None):
+        if not np.array_equal(np.unique(y), np.arange(len(np.unique(y)))):
+            raise ValueError("labels have a gap")
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_a_fold_that_lacks_a_class_is_told_where_its_classifier_fails(n_jobs):
+    y = np.arange(60) % 2 * 2
+    y[30] = 1
+    with pytest.raises(ValueError, match="labels have a gap") as caught:
+        RoutingClassifier(Gapless(), n_jobs=n_jobs).fit(X, y)
+    assert "no training row is of class 1, which Gapless may not bear" in caught.value.__notes__[0]
+    with pytest.raises(ValueError, match="labels have a gap") as caught:
+        RoutingClassifier(Gapless()).fit(X, np.arange(60) % 2 * 2)
+    assert not hasattr(caught.value, "__notes__")
