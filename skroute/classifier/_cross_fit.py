@@ -229,8 +229,8 @@ def _fit_fold(
         lacking = np.setdiff1d(classes, y_train)
         if lacking.size:
             error.add_note(
-                f"In this fold no training row is of class {listed(lacking.tolist())}, which {type(estimator).__name__} "
-                "may not bear: leave out the rows of classes with one row, or give each some more."
+                f"In this fold no training row is of class {listed(lacking.tolist())}, which "
+                f"{type(estimator).__name__} may not bear: leave out classes of one row, or give them some more."
             )
         raise
     return estimator, scores(estimator, take_split(estimator, X, test, train), classes, proba_first)
