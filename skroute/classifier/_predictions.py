@@ -27,7 +27,7 @@ def _has_decision_function(self: "PredictionsMixin") -> bool:
 
 
 def _is_ours(method: Any) -> bool:
-    return str(method.__module__).startswith("skroute.")
+    return str(getattr(method, "__module__", "")).startswith("skroute.")
 
 
 class PredictionsMixin:

@@ -150,14 +150,21 @@ def _indexed(table: Any, X: Any) -> Any:
     indexed = table.indexed_like(X)
     if indexed is table or arrived is None or arrived.equals(indexed.index):
         return indexed
+    return table if _are_moved(arrived, indexed.index) else indexed
+
+
+def _are_moved(arrived: Any, names: Any) -> bool:
+    """Tell whether rows arrived under their own names in another order."""
+    if (arrived.dtype, arrived.nlevels) != (names.dtype, names.nlevels):
+        return False
+    # Steps may make arrays of frames, and frames of these, whose rows are numbered anew.
+    if arrived.dtype.kind in "iuf" and (arrived == np.arange(len(arrived))).all():
+        return False
     try:
-        # Steps may make arrays of frames, and frames of these, whose rows are numbered anew.
-        numbered = arrived.dtype.kind in "iuf" and bool((arrived == np.arange(len(arrived))).all())
-        moved = not numbered and arrived.is_unique == indexed.index.is_unique and arrived.isin(indexed.index).all()
-    except (TypeError, ValueError, AssertionError, NotImplementedError):
-        # Of another kind, or of what has no hash.
-        moved = False
-    return table if moved else indexed
+        return bool(arrived.is_unique == names.is_unique and arrived.isin(names).all())
+    except TypeError:
+        # Names without a hash cannot be looked up.
+        return False
 
 
 def reach(estimator: Any, X: Any, method: str, outer: str = "") -> tuple[Any, Any]:
